@@ -1,0 +1,24 @@
+"""Robust and small convolutional nets: adversarial training, compression, evaluation, export.
+
+Data flows one way, and every stage leaves plain files in one run directory:
+
+    data -> models -> attacks -> projections -> compression -> training -> evaluation -> export
+
+Notation, the same in every file:
+
+    x, y                images [B, H, W, C] float32 in [0, 1]; labels [B] int64
+    x_adv               adversarial images, in the eps-ball around x and in [0, 1]
+    eps, alpha, steps   attack radius, step size (both in pixels of [0, 1]), gradient steps
+    W, Z, U, rho        a kernel, its projection, its scaled dual, the ADMM penalty weight
+    k, ratio            kernel weights kept; ratio = k / N, N = conv + dense weights of the dense net
+
+Biases and batch-norm variables are never pruned and never counted. Every net returns logits.
+"""
+
+import os
+
+# tensorflow-model-optimization works with Keras 2 only; the choice must precede TensorFlow's import.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"
