@@ -1,0 +1,51 @@
+"""Arrays -> tf.data of (x float32 in [0, 1], y), and the validation split.
+
+The order of training images is a function of (seed, step) alone, so that a resumed run sees what it would have seen.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+VALIDATION = 2000
+
+
+def split_validation(images, labels, seed):
+    """Holds out min(2000, N // 5) training images, drawn without replacement by `seed`.
+
+    Returns:
+      (images, labels) to train on and (images, labels) to validate on.
+    """
+    order = np.random.default_rng(seed).permutation(len(images))
+    held_out = min(VALIDATION, len(images) // 5)
+    validation, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+    return (images[train], labels[train]), (images[validation], labels[validation])
+
+
+def to_pixels(images, labels):
+    """uint8 -> float32 in [0, 1]."""
+    return tf.cast(images, tf.float32) / 255, labels
+
+
+def stream(images, labels, batch_size, seed, first_step=0):
+    """Endless batches of training images from `first_step` on; an epoch is N // batch_size full batches.
+
+    Each epoch visits the images in an order of its own, a pseudo-random permutation computed index by index.
+    """
+    steps = len(images) // batch_size
+    images, labels = tf.constant(images), tf.constant(labels)
+
+    def batch(step):
+        epoch, position = step // steps, step % steps
+        places = position * batch_size + tf.range(batch_size, dtype=tf.int64)  # [B]
+        key = tf.stack([tf.cast(seed, tf.int64), epoch])
+        index = tf.random.experimental.index_shuffle(places, key, tf.cast(len(images) - 1, tf.int64))
+        return to_pixels(tf.gather(images, index), tf.gather(labels, index))
+
+    counter = tf.data.Dataset.counter(first_step)
+    return counter.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def batches(images, labels, batch_size):
+    """All images once, in order."""
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
+    return data.map(to_pixels, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
