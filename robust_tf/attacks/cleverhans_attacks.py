@@ -1,0 +1,68 @@
+"""FGSM and PGD driven by CleverHans 4.0 (TensorFlow 2), with restarts on top: the attacks of evaluation.
+
+CleverHans wants the labels, both clip bounds and `rand_init` spelled out, and its own checks off (they assert on
+tensors). Call it outside a `tf.function`, with one `logits_fn` object for all batches: its gradient is compiled
+once per object. Its random starts come from TensorFlow's global generator, which is seeded here.
+"""
+
+import numpy as np
+import tensorflow as tf
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
+
+from robust_tf.attacks.pgd import step_size
+
+ORDERS = {"linf": np.inf, "l2": 2}
+
+
+def fgsm(logits_fn, x, y, *, eps, norm="linf"):
+    """x_adv = clip_[0,1](x + eps * ascend(grad CE(x, y))) (Goodfellow et al., arXiv 1412.6572).
+
+    Args:
+      logits_fn: images [B, H, W, C] -> logits [B, K].
+      x: images [B, H, W, C] float32 in [0, 1].
+      y: labels [B].
+      eps: radius in pixels of [0, 1].
+      norm: "linf" or "l2".
+
+    Returns:
+      x_adv [B, H, W, C].
+    """
+    return fast_gradient_method(logits_fn, x, eps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0, sanity_checks=False)
+
+
+def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_start=True, restarts=1, seed=0):
+    """Projected gradient descent (Madry et al., arXiv 1706.06083), the best of `restarts` runs for each image.
+
+    Best is the smallest margin z_y - max_{i != y} z_i, which is negative where the image is misclassified; x itself
+    takes part, so the attack is never weaker than none.
+
+    Args:
+      logits_fn, x, y, eps, norm: as in `fgsm`.
+      steps: gradient steps.
+      alpha: step size in pixels, at most eps; None means min(eps, 2.5 eps / steps).
+      random_start: starts at a random point of the ball, else at x.
+      restarts: runs from different random starts.
+      seed: of the random starts.
+
+    Returns:
+      x_adv [B, H, W, C].
+    """
+    alpha = float(step_size(eps, steps)) if alpha is None else alpha
+    best, least = x, margin(logits_fn(x), y)
+    for restart in range(restarts):
+        tf.random.set_seed(seed + restart)
+        x_adv = projected_gradient_descent(
+            logits_fn, x, eps, alpha, steps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0,
+            rand_init=random_start, sanity_checks=False,
+        )  # fmt: skip
+        now = margin(logits_fn(x_adv), y)
+        best = tf.where((now < least)[:, None, None, None], x_adv, best)
+        least = tf.minimum(now, least)
+    return best
+
+
+def margin(z, y):
+    """z_y - max_{i != y} z_i of each image, [B]; logits z [B, K]."""
+    own = tf.one_hot(y, z.shape[-1], dtype=z.dtype)
+    return tf.reduce_sum(z * own, -1) - tf.reduce_max(z - own * z.dtype.max, -1)

@@ -1,0 +1,49 @@
+"""Projected gradient descent (Madry et al., arXiv 1706.06083), in the graph: the attack of training."""
+
+import tensorflow as tf
+
+from robust_tf.attacks.balls import BALLS
+
+
+def step_size(eps, steps):
+    """alpha = min(eps, 2.5 * eps / steps), the thesis' step size; eps where steps = 0."""
+    return tf.minimum(eps, 2.5 * eps / tf.cast(tf.maximum(steps, 1), tf.float32))
+
+
+def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", random_start=True, seed=(0, 0)):
+    """x_adv <- clip_[0,1](x + Pi_eps(x_adv + alpha * ascend(grad CE(x_adv, y)) - x)), `steps` times.
+
+    The cross-entropy is summed over the batch, so that each image's gradient is its own.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> logits [B, K], in inference mode.
+      x: images [B, H, W, C] float32 in [0, 1].
+      y: labels [B].
+      eps: radius, in pixels of [0, 1] ("linf") or their Euclidean length ("l2"); may be a variable.
+      steps: gradient steps; may be a variable.
+      alpha: step size in the unit of eps; None means `step_size`.
+      norm: "linf" or "l2".
+      random_start: starts at a uniform point of the ball (PGD), else at x (IFGSM).
+      seed: two integers that determine the random start.
+
+    Returns:
+      x_adv [B, H, W, C].
+    """
+    ball = BALLS[norm]
+    eps = tf.convert_to_tensor(eps, tf.float32)
+    steps = tf.convert_to_tensor(steps, tf.int32)
+    alpha = step_size(eps, steps) if alpha is None else alpha
+    x_adv = x
+    if random_start:
+        x_adv = tf.clip_by_value(x + ball.uniform(tf.shape(x), eps, seed), 0.0, 1.0)
+
+    def ascend(x_adv):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x_adv)
+            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(x_adv)))
+        moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv))
+        return tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0)
+
+    # Keras traces train_step without AutoGraph, so the loop is spelled out.
+    step = lambda t, x_adv: (t + 1, ascend(x_adv))  # noqa: E731
+    return tf.while_loop(lambda t, _: t < steps, step, (0, x_adv))[1]
