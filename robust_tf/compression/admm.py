@@ -1,0 +1,78 @@
+"""ADMM for training under a cardinality constraint (thesis, Algorithm 1), in scaled form.
+
+    minimise f(W) subject to W in S:   f(W) + rho/2 * sum_l ||W_l - Z_l + U_l||^2,   Z in S
+
+f is minimised by the optimiser's steps, with `penalty` added to the loss; `update` does the rest at each
+boundary. S is given by `project(kernels, k)`, the Euclidean projection onto it.
+"""
+
+import tensorflow as tf
+
+
+def _squared_norm(tensors):
+    return tf.add_n([tf.reduce_sum(t**2) for t in tensors])
+
+
+class Admm(tf.Module):
+    """Owns Z, U and rho of a list of kernels W.
+
+    Args:
+      W: list of kernel variables.
+      project: function (kernels, k) -> kernels.
+      rho: first value of the penalty weight.
+    """
+
+    def __init__(self, W, project, rho):
+        super().__init__()
+        self.W = list(W)
+        self.project = project
+        self.Z = [tf.Variable(w, trainable=False, name="Z") for w in self.W]
+        self.U = [tf.Variable(tf.zeros_like(w), trainable=False, name="U") for w in self.W]
+        self.rho = tf.Variable(rho, trainable=False, dtype=tf.float32, name="rho")
+        self.update = tf.function(self._update)
+
+    def penalty(self):
+        """rho/2 * sum_l ||W_l - Z_l + U_l||^2, a scalar."""
+        return self.rho / 2 * _squared_norm([w - z + u for w, z, u in zip(self.W, self.Z, self.U)])
+
+    def start(self, k):
+        """Z = Pi_k(W), U = 0."""
+        for w, z, u in zip(self.project(self.W, k), self.Z, self.U):
+            z.assign(w)
+            u.assign(tf.zeros_like(u))
+
+    def project_hard(self, k):
+        """W <- Pi_k(W + U), the Z of this moment: the net that ships."""
+        for w, z in zip(self.W, self.project([w + u for w, u in zip(self.W, self.U)], k)):
+            w.assign(z)
+
+    def _update(self, k, rho):
+        """One boundary: U += W - Z; rho <- `rho` with U rescaled; Z = Pi_k(W + U).
+
+        The dual is U * rho, so a new rho rescales U by rho_old / rho_new. Updating Z first and then U from the
+        same W would cancel the dual.
+
+        Args:
+          k: int32 tensor, weights kept from here on.
+          rho: float32 tensor, penalty weight from here on.
+
+        Returns:
+          dict of scalars: primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
+          churn (the fraction of the support of Z that is new).
+        """
+        for w, z, u in zip(self.W, self.Z, self.U):
+            u.assign((u + w - z) * self.rho / rho)
+        self.rho.assign(rho)
+        Z = self.project([w + u for w, u in zip(self.W, self.U)], k)
+        nonzero = tf.add_n([tf.math.count_nonzero(z) for z in Z])
+        new = tf.add_n([tf.math.count_nonzero((z != 0) & (old == 0)) for z, old in zip(Z, self.Z)])
+        dual_residual = rho * tf.sqrt(_squared_norm([z - old for z, old in zip(Z, self.Z)]))
+        for variable, z in zip(self.Z, Z):
+            variable.assign(z)
+        primal = tf.sqrt(_squared_norm([w - z for w, z in zip(self.W, Z)]) / _squared_norm(self.W))
+        return {
+            "primal_residual": primal,
+            "dual_residual": dual_residual,
+            "nonzero": nonzero,
+            "churn": new / tf.maximum(nonzero, 1),
+        }

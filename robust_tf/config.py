@@ -1,0 +1,240 @@
+"""Command line -> frozen configuration: every flag is declared, parsed and checked here, before TensorFlow is imported.
+
+A configuration is a dataclass whose fields say how their flag is read (`Kind`), its default as a string (None: see
+the help) and its help. Bad input raises `Refusal`, one line that says what was expected and what came.
+"""
+
+import dataclasses
+import textwrap
+from fractions import Fraction
+
+from absl import flags
+
+from robust_tf.attacks import ATTACKS, NORMS
+from robust_tf.data import DATASETS
+from robust_tf.models import MODELS
+from robust_tf.projections import PROJECTIONS
+from robust_tf.refusal import Refusal
+
+
+class Kind(flags.ArgumentParser):
+    """How a flag's text is read; `read` raises ValueError or returns None for what `expected` excludes."""
+
+    def __init__(self, expected, read):
+        self.expected, self.read = expected, read
+
+    def parse(self, argument):
+        try:
+            value = self.read(argument)
+        except (ValueError, ZeroDivisionError):
+            value = None
+        if value is None:
+            raise ValueError(f"expected {self.expected}; got {argument!r}")
+        return value
+
+    def flag_type(self):
+        return self.expected
+
+
+def real(low, high=float("inf"), *, above=False):
+    """A number or fraction ("8/255") in [low, high], or in (low, high] where `above`."""
+
+    def read(text):
+        number = float(Fraction(text))
+        return number if (low < number if above else low <= number) and number <= high else None
+
+    interval = f"{'(' if above else '['}{low:g}, {high:g}{']' if high < float('inf') else ')'}"
+    return Kind(f"a number or fraction in {interval}", read)
+
+
+def whole(low):
+    """An integer of at least `low`."""
+    return Kind(f"an integer >= {low}", lambda text: int(text) if int(text) >= low else None)
+
+
+def one_of(names):
+    return Kind(f"one of {', '.join(names)}", lambda text: text if text in names else None)
+
+
+def listed(kind):
+    """Comma-separated values of `kind`, at least one."""
+    return Kind(f"comma-separated: {kind.expected}", lambda text: tuple(kind.parse(part) for part in text.split(",")))
+
+
+def sequence(kind):
+    """Pairs epoch:value with epochs growing from 0; "0:0.1,20:0.3" -> ((0, 0.1), (20, 0.3))."""
+
+    def read(text):
+        pairs = [part.split(":") for part in text.split(",")]
+        pairs = tuple((int(epoch), kind.parse(value)) for epoch, value in pairs)
+        epochs = [epoch for epoch, _ in pairs]
+        return pairs if epochs[0] == 0 and epochs == sorted(set(epochs)) else None
+
+    return Kind(f"epoch:value,... with epochs growing from 0, each value {kind.expected}", read)
+
+
+TEXT = Kind("text", lambda text: text or None)
+SWITCH = flags.BooleanParser()
+EPS = real(0, 1)
+RATIO = real(0, 1, above=True)
+
+
+def flag(kind, default, help):
+    return dataclasses.field(default=None, metadata={"kind": kind, "default": default, "help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """bin/train: trains a net, robust and compressed, into a run directory; the same command resumes it."""
+
+    workdir: str = flag(TEXT, None, "run directory; default: runs/NAME, named after the configuration")
+    dataset: str = flag(one_of(DATASETS), "digits", "data set")
+    data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: ~/tensorflow_datasets")
+    model: str = flag(one_of(MODELS), "lenet", "net")
+    width: float = flag(real(0, above=True), "1", "factor on the net's units")
+    conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
+    method: str = flag(
+        one_of(("normal", "da", "admm")),
+        "admm",
+        "normal: natural training; da: dense adversarial training; "
+        "admm: adversarial training under a constraint on the weights",
+    )
+    projection: str = flag(
+        one_of(PROJECTIONS), "irregular", "admm: the constraint; irregular: the k largest weights of all"
+    )
+    ratio: float = flag(RATIO, "0.1", "admm: fraction of the kernel weights kept")
+    ratio_schedule: tuple = flag(
+        sequence(RATIO),
+        None,
+        "admm: kept fraction; default: a cubic fall to --ratio between 10 % and 60 % of the stage",
+    )
+    norm: str = flag(one_of(NORMS), "linf", "norm of the attack")
+    eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the data set's")
+    eps_schedule: tuple = flag(
+        sequence(EPS),
+        None,
+        "training radius; default: eps/3, 2eps/3, eps over the thirds of the epochs before fine-tuning",
+    )
+    steps: int = flag(whole(0), "7", "gradient steps of the training attack")
+    steps_schedule: tuple = flag(sequence(whole(0)), None, "gradient steps; default: --steps throughout")
+    alpha: float = flag(real(0, 1), None, "step size in pixels; default: min(eps, 2.5 eps / steps)")
+    random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball")
+    adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
+    epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
+    pretrain_epochs: int = flag(whole(0), "0", "admm: dense adversarial epochs before it")
+    finetune_epochs: int = flag(whole(0), "0", "admm: epochs with the zeros fixed after it")
+    batch_size: int = flag(whole(1), "128", "images a step")
+    optimizer: str = flag(one_of(("sgd", "adam")), "sgd", "sgd has momentum 0.9")
+    learning_rate: float = flag(real(0), None, "default: 0.05 for sgd, 0.001 for adam")
+    learning_rate_schedule: tuple = flag(sequence(real(0)), None, "learning rate; default: times 0.8 every 10 epochs")
+    weight_decay: float = flag(
+        real(0), None, "decay of kernels, times the learning rate; default: 5e-4 for sgd, 0 for adam"
+    )
+    admm_interval: int = flag(
+        whole(1), None, "steps between updates of Z and U; 1 is the literal algorithm; default: an epoch"
+    )
+    rho: float = flag(real(0, above=True), "0.001", "admm: first penalty weight")
+    rho_max: float = flag(real(0, above=True), "1", "admm: last penalty weight, reached geometrically")
+    checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
+    seed: int = flag(whole(0), "0", "seed of everything random")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """bin/evaluate: attacks a trained net on test images; writes WORKDIR/evaluation/*.json and prints a table."""
+
+    workdir: str = flag(TEXT, None, "run directory of bin/train (required)")
+    data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: the one of the training run")
+    mode: str = flag(
+        one_of(("attacks",)), "attacks", "attacks: accuracy under each, and under the worst of them for each image"
+    )
+    attacks: tuple = flag(listed(one_of(ATTACKS)), "fgsm,pgd", "attacks, comma-separated")
+    norm: str = flag(one_of(NORMS), None, "norm of the attacks; default: the run's")
+    eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the run's")
+    steps: int = flag(whole(0), "100", "gradient steps")
+    alpha: float = flag(real(0, 1), None, "step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)")
+    restarts: int = flag(whole(1), "1", "random starts; an image counts as robust if it survives all")
+    num_images: int = flag(whole(1), None, "first test images to use; default: all")
+    batch_size: int = flag(whole(1), "500", "images attacked at once; changes time, not results")
+    seed: int = flag(whole(0), "0", "seed of the random starts")
+
+
+FORMATS = ("float32", "float16", "int8", "sparse")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """bin/export_tflite: writes WORKDIR/export/*.tflite, each loaded back and compared, and manifest.json."""
+
+    workdir: str = flag(TEXT, None, "run directory of bin/train (required)")
+    data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: the one of the training run")
+    formats: tuple = flag(listed(one_of(FORMATS)), ",".join(FORMATS), "formats, comma-separated")
+    num_images: int = flag(whole(1), None, "first test images to compare on; default: all")
+    attack_images: int = flag(whole(1), "500", "of these, the first that are also attacked through the float net")
+    steps: int = flag(whole(1), "20", "gradient steps of that attack")
+    seed: int = flag(whole(0), "0", "seed of its random starts")
+
+
+def _define(Config):
+    values = flags.FlagValues()
+    for field in dataclasses.fields(Config):
+        kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
+        if kind is SWITCH:
+            flags.DEFINE_boolean(field.name, default, text, flag_values=values)
+        else:
+            flags.DEFINE(kind, field.name, default, text, flag_values=values)
+    return values
+
+
+def help_text(Config):
+    """Usage and flags of `Config`, one paragraph a flag, with what it expects and its default."""
+    lines = [Config.__doc__, "", "  --flagfile=FILE", "      flags from FILE, one a line; flags after it override it"]
+    for field in dataclasses.fields(Config):
+        kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
+        expected = f"--{field.name}, --no{field.name}" if kind is SWITCH else f"--{field.name}=({kind.expected})"
+        text = text if default is None else f"{text}; default: {default}"
+        lines += textwrap.wrap(expected, 110, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(text, 110, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
+
+
+def parse(Config, argv):
+    """Flags -> Config; raises Refusal with one line. argv excludes the command's name."""
+    values = _define(Config)
+    try:
+        rest = values(["command", *argv])[1:]
+    except flags.Error as error:
+        raise Refusal(" ".join(str(error).split())) from None
+    if rest:
+        raise Refusal(f"expected flags only, --name=value; got {rest[0]!r}")
+    config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
+    return CHECKS[Config](config)
+
+
+def _check_train(config):
+    """Fills the defaults that depend on other flags and refuses what fits no run."""
+    adam = config.optimizer == "adam"
+    filled = {
+        "eps": DATASETS[config.dataset].eps if config.eps is None else config.eps,
+        "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
+        "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
+    }
+    config = dataclasses.replace(config, **filled)
+    if config.conv_relu and config.model != "lenet":
+        raise Refusal(f"--conv_relu: expected --model=lenet with it; got {config.model!r}")
+    if config.rho_max < config.rho:
+        raise Refusal(f"--rho_max: expected at least --rho ({config.rho:g}); got {config.rho_max:g}")
+    if config.ratio_schedule and config.ratio_schedule[-1][1] != config.ratio:
+        raise Refusal(
+            f"--ratio_schedule: expected to end at --ratio ({config.ratio:g}); got {config.ratio_schedule[-1][1]:g}"
+        )
+    return config
+
+
+def _check_evaluate(config):
+    if config.workdir is None:
+        raise Refusal("--workdir: expected a run directory of bin/train; got none")
+    return config
+
+
+CHECKS = {TrainConfig: _check_train, EvaluateConfig: _check_evaluate, ExportConfig: _check_evaluate}

@@ -1,0 +1,78 @@
+"""The run directory: what each stage leaves for the next, as plain files.
+
+config.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from robust_tf.refusal import Refusal
+
+# Where a run lies is no part of what it is, and more epochs continue it.
+FREE = ("workdir", "epochs")
+
+
+def write_json(path, record):
+    """Writes atomically: a reader sees the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def read_json(path):
+    """The record in `path`; raises Refusal where it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise Refusal(f"expected a readable JSON file {path}; got {error}") from None
+
+
+def as_json(config):
+    """The configuration as it stands in config.json."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def default_workdir(config):
+    """runs/DATASET-MODEL-METHOD-HASH; the hash covers all that `claim` compares."""
+    identity = {key: value for key, value in as_json(config).items() if key not in FREE}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("runs") / f"{config.dataset}-{config.model}-{config.method}-{digest}"
+
+
+def claim(config):
+    """The run directory of `config`, created or, if it holds this very run, resumed.
+
+    Raises Refusal, and changes nothing, where the folder holds another configuration or foreign files.
+    """
+    workdir = Path(config.workdir) if config.workdir else default_workdir(config)
+    ours = as_json(config)
+    if (workdir / "config.json").exists():
+        theirs = read_json(workdir / "config.json")
+        for key in sorted(ours.keys() | theirs.keys()):
+            if key not in FREE and ours.get(key) != theirs.get(key):
+                raise Refusal(
+                    f"--workdir={workdir} belongs to another configuration: expected --{key}={theirs.get(key)};"
+                    f" got {ours.get(key)}"
+                )
+        if ours["epochs"] < theirs["epochs"]:
+            raise Refusal(f"--workdir={workdir}: expected --epochs >= {theirs['epochs']}; got {ours['epochs']}")
+    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise Refusal(f"--workdir={workdir}: expected a run directory, an empty or a new folder; got foreign files")
+    try:
+        write_json(workdir / "config.json", ours)
+    except OSError as error:
+        raise Refusal(f"--workdir={workdir}: expected a writable folder; got {error}") from None
+    return workdir
+
+
+def trained(workdir):
+    """(configuration as a dict, path of model.keras) of a finished run; raises Refusal where it is not one."""
+    workdir = Path(workdir)
+    if not (workdir / "model.keras").exists():
+        raise Refusal(f"--workdir={workdir}: expected a finished run of bin/train (model.keras); got none")
+    return read_json(workdir / "config.json"), workdir / "model.keras"

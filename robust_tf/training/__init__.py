@@ -1,0 +1,1 @@
+"""Training: RobustModel, the schedules and callbacks that drive it, and the papers' methods as lists of stages."""

@@ -1,0 +1,196 @@
+"""train(config): the stages of a recipe, one after the other, in one run directory."""
+
+import csv
+import math
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from robust_tf import rundir
+from robust_tf.compression import masks
+from robust_tf.compression.admm import Admm
+from robust_tf.data import DATASETS
+from robust_tf.data.pipeline import batches, split_validation, stream
+from robust_tf.models import MODELS
+from robust_tf.models.kernels import kernel_layers, kernels
+from robust_tf.projections import PROJECTIONS
+from robust_tf.terminal import progress_bar
+from robust_tf.training import callbacks, schedules
+from robust_tf.training.model import RobustModel
+from robust_tf.training.recipes import RECIPES
+
+
+def train(config):
+    """Trains as `config` says, or goes on where the same run stopped; returns the run directory.
+
+    Test data is never read: the accuracies in summary.json are of held-out training images.
+    """
+    workdir = rundir.claim(config)
+    keras.utils.set_random_seed(config.seed)
+    dataset = DATASETS[config.dataset]
+    data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
+    validation = batches(*held_out, batch_size=500)
+    options = {"conv_relu": True} if config.conv_relu else {}
+    net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
+
+    first = 0
+    for stage in RECIPES[config.method](config):
+        if stage.epochs:
+            run_stage(config, workdir, net, stage, first, data, validation)
+        first += stage.epochs
+    net.save(workdir / "model.keras")
+    rundir.write_json(workdir / "summary.json", summary(config, workdir, net, validation, len(held_out[0])))
+    return workdir
+
+
+def run_stage(config, workdir, net, stage, first, data, validation):
+    """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships."""
+    last = first + stage.epochs
+    folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
+    final = folder / f"final-{last}.weights.h5"
+    if final.exists():
+        net.load_weights(final)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    steps_per_epoch = len(data[0]) // config.batch_size
+    eps = eps_sequence(config)
+    admm = Admm(kernels(net), PROJECTIONS[config.projection].resolve(), config.rho) if stage.held_by == "admm" else None
+    model = RobustModel(
+        masks.wrap(net) if stage.held_by == "masks" else net,
+        eps=config.eps,
+        alpha=config.alpha,
+        norm=config.norm,
+        random_start=config.random_start,
+        adv_weight=config.adv_weight if stage.adversarial else 0.0,
+        admm=admm,
+        seed=config.seed,
+        first_step=first * steps_per_epoch,
+    )
+    model.compile(optimizer(config))
+    model.optimizer.build(net.trainable_variables)
+
+    best = callbacks.KeepBest(
+        net,
+        folder / "best.weights.h5",
+        monitor="robust_accuracy" if stage.adversarial else "accuracy",
+        first_epoch=min(max(eps[-1][0], k_final_epoch(config, stage, first)), last - 1),
+    )
+    epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
+    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best)
+    manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
+    manager.restore_or_initialize()
+    start = int(epoch)
+
+    with progress_bar() as progress:
+        model.fit(
+            stream(*data, config.batch_size, config.seed, start * steps_per_epoch),
+            steps_per_epoch=steps_per_epoch,
+            initial_epoch=start,
+            epochs=last,
+            validation_data=validation,
+            verbose=0,
+            callbacks=[
+                callbacks.StopOnNan(),
+                callbacks.Schedule(
+                    eps=eps,
+                    steps=config.steps_schedule or ((0, config.steps),),
+                    learning_rate=config.learning_rate_schedule or schedules.decayed(config.learning_rate, last),
+                ),
+                best,
+                *held_by(config, stage, first, admm, steps_per_epoch),
+                callbacks.History(workdir / "history.csv", stage.name, start),
+                callbacks.Report(progress, stage.name, start, last, steps_per_epoch),
+                keras.callbacks.TensorBoard(workdir / "tensorboard" / folder.name, write_graph=False),
+                callbacks.Checkpoints(manager, epoch, config.checkpoint_every, last),
+            ],
+        )
+    if stage.held_by == "masks":
+        masks.apply(model.net)
+    if best.path.exists():
+        net.load_weights(best.path)
+    net.save_weights(final)
+
+
+def held_by(config, stage, first, admm, steps_per_epoch):
+    """The callbacks that hold the weights of a stage."""
+    if stage.held_by == "masks":
+        return [tfmot.sparsity.keras.UpdatePruningStep()]
+    if stage.held_by == "":
+        return []
+    total, N = stage.epochs * steps_per_epoch, sum(w.shape.num_elements() for w in admm.W)
+
+    def k_at(step):
+        if config.ratio_schedule:
+            return budget(schedules.value_at(config.ratio_schedule, first + step // steps_per_epoch), N)
+        return budget(schedules.cubic_ratio(step / total, config.ratio), N)
+
+    def rho_at(step):
+        return schedules.geometric(step / total, config.rho, config.rho_max)
+
+    interval = config.admm_interval or steps_per_epoch
+    return [callbacks.AdmmUpdates(admm, interval, k_at, rho_at, k=budget(config.ratio, N))]
+
+
+def budget(ratio, N):
+    """k = round(ratio * N) kernel weights."""
+    return round(ratio * N)
+
+
+def eps_sequence(config):
+    """The training radius by epoch: as given, or the thesis' thirds of the epochs before fine-tuning."""
+    pretrain = config.pretrain_epochs if config.method == "admm" else 0
+    return config.eps_schedule or schedules.thirds(config.eps, pretrain + config.epochs)
+
+
+def k_final_epoch(config, stage, first):
+    """The first epoch of the run at whose end k has its final value."""
+    if stage.held_by != "admm":
+        return first
+    if config.ratio_schedule:
+        return config.ratio_schedule[-1][0]
+    return first + math.ceil(0.6 * stage.epochs) - 1
+
+
+def optimizer(config):
+    """SGD with momentum 0.9 or Adam; kernels decay, biases and batch-norm variables do not."""
+    decay = config.weight_decay or None
+    if config.optimizer == "adam":
+        chosen = keras.optimizers.Adam(config.learning_rate, weight_decay=decay)
+    else:
+        chosen = keras.optimizers.SGD(config.learning_rate, momentum=0.9, weight_decay=decay)
+    chosen.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return chosen
+
+
+def summary(config, workdir, net, validation, num_images):
+    """The record in summary.json: counts from the net itself, accuracies from the held-out images."""
+    model = RobustModel(net, eps=config.eps, norm=config.norm, seed=config.seed)
+    model.compile()
+    measured = model.evaluate(validation, verbose=0, return_dict=True)
+    layers = [
+        {"layer": layer.name, "kernels": w.shape.num_elements(), "nonzero": int(tf.math.count_nonzero(w))}
+        for layer, w in zip(kernel_layers(net), kernels(net))
+    ]
+    total, nonzero = sum(row["kernels"] for row in layers), sum(row["nonzero"] for row in layers)
+    with (workdir / "history.csv").open(newline="") as file:
+        seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return {
+        "dataset": config.dataset,
+        "model": config.model,
+        "method": config.method,
+        "projection": config.projection if config.method == "admm" else None,
+        "kernels_total": total,
+        "kernels_nonzero": nonzero,
+        "ratio": nonzero / total,
+        "eps": config.eps,
+        "accuracies_on": "held-out training images",
+        "num_images": num_images,
+        "clean_accuracy": measured["accuracy"],
+        "pgd_accuracy": measured["robust_accuracy"],
+        "pgd_steps": 10,
+        "seed": config.seed,
+        "seconds": round(seconds, 1),
+        "class_names": DATASETS[config.dataset].class_names,
+        "layers": layers,
+    }

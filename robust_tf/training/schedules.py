@@ -1,0 +1,31 @@
+"""How eps, the learning rate, k and rho move during training: pure functions of the epoch or of progress.
+
+A sequence is a tuple of (epoch, value) pairs with growing epochs, the first at 0; a value holds until the next
+pair. Epochs count from the start of the run, over all its stages.
+"""
+
+
+def value_at(sequence, epoch):
+    """The value of a step-wise sequence at `epoch`."""
+    return [value for start, value in sequence if start <= epoch][-1]
+
+
+def thirds(eps, epochs):
+    """eps/3, 2 eps/3, eps over the thirds of `epochs` (thesis, 3.1)."""
+    return tuple((round(third * epochs / 3), eps * (third + 1) / 3) for third in range(3))
+
+
+def decayed(learning_rate, epochs):
+    """learning_rate * 0.8^n after 10 n epochs (thesis; the factor is ours, the thesis gives none)."""
+    return tuple((start, learning_rate * 0.8 ** (start // 10)) for start in range(0, max(epochs, 1), 10))
+
+
+def cubic_ratio(progress, ratio):
+    """Kept fraction at `progress` in [0, 1]: 1 until 10 %, then a cubic fall to `ratio` at 60 %."""
+    fall = min(max((progress - 0.1) / 0.5, 0.0), 1.0)
+    return ratio + (1 - ratio) * (1 - fall) ** 3
+
+
+def geometric(progress, first, last):
+    """first^(1 - progress) * last^progress: the ramp of rho."""
+    return first ** (1 - progress) * last**progress

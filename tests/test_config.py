@@ -1,0 +1,126 @@
+"""Flags: what is read, what is refused, and that refusals come before TensorFlow."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, help_text, parse, real, sequence, whole
+from robust_tf.refusal import Refusal
+
+
+def test_fractions_and_defaults():
+    config = parse(TrainConfig, ["--eps=8/255", "--dataset=mnist"])
+    assert config.eps == 8 / 255
+    assert (config.learning_rate, config.weight_decay) == (0.05, 5e-4)
+    assert parse(TrainConfig, ["--dataset=mnist"]).eps == 0.3
+    assert parse(TrainConfig, ["--optimizer=adam"]).learning_rate == 0.001
+
+
+def test_flags_after_a_flagfile_override_it(tmp_path):
+    file = tmp_path / "a.cfg"
+    file.write_text("# a comment\n--eps=0.1\n--epochs=3\n--norandom_start\n")
+    config = parse(TrainConfig, [f"--flagfile={file}", "--epochs=5"])
+    assert (config.eps, config.epochs, config.random_start) == (0.1, 5, False)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1)), max_size=5), st.floats(0, 1))
+def test_sequences_read_what_was_written(steps, first):
+    epoch, pairs = 0, [(0, first)]
+    for gap, value in steps:
+        epoch += gap
+        pairs.append((epoch, value))
+    text = ",".join(f"{epoch}:{value!r}" for epoch, value in pairs)
+    assert sequence(real(0, 1)).parse(text) == tuple(pairs)
+
+
+@pytest.mark.parametrize("text", ["", "1:0.1", "0:0.1,0:0.2", "0:0.1,5:0.2,3:0.1", "0:2", "0", "a:b", "0:0.1;3:0.2"])
+def test_bad_sequences(text):
+    with pytest.raises(ValueError, match="expected epoch:value"):
+        sequence(real(0, 1)).parse(text)
+
+
+REFUSED = [
+    ("--ratio=0", "(0, 1]; got '0'"),
+    ("--ratio=1.5", "(0, 1]; got '1.5'"),
+    ("--eps=-0.1", "[0, 1]; got '-0.1'"),
+    ("--eps=2", "[0, 1]; got '2'"),
+    ("--eps=1/0", "[0, 1]; got '1/0'"),
+    ("--eps=nan", "[0, 1]; got 'nan'"),
+    ("--steps=-1", "an integer >= 0; got '-1'"),
+    ("--steps=1.5", "an integer >= 0; got '1.5'"),
+    ("--epochs=0", "an integer >= 1; got '0'"),
+    ("--batch_size=0", "an integer >= 1; got '0'"),
+    ("--learning_rate=-1", "[0, inf); got '-1'"),
+    ("--adv_weight=1.1", "[0, 1]; got '1.1'"),
+    ("--model=resnet1", "one of lenet; got 'resnet1'"),
+    ("--dataset=mnits", "one of digits, mnist; got 'mnits'"),
+    ("--method=magic", "one of normal, da, admm; got 'magic'"),
+    ("--projection=magic", "one of irregular; got 'magic'"),
+    ("--norm=l7", "one of linf, l2; got 'l7'"),
+    ("--optimizer=lion", "one of sgd, adam; got 'lion'"),
+    ("--rho=0", "(0, inf); got '0'"),
+    ("--rho_max=1e-9", "expected at least --rho"),
+    ("--ratio_schedule=0:1,5:0.5", "expected to end at --ratio"),
+    ("--epsilon=1", "Unknown command line flag 'epsilon'"),
+    ("--flagfile=absent.cfg", "absent.cfg"),
+    ("digits", "expected flags only, --name=value; got 'digits'"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), REFUSED)
+def test_refusals_say_what_was_expected_and_what_came(flag, message):
+    with pytest.raises(Refusal) as refusal:
+        parse(TrainConfig, [flag])
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--attacks=fgsm,magic", "one of fgsm, pgd"),
+        ("--restarts=0", "an integer >= 1"),
+        ("--mode=magic", "one of attacks"),
+        ("--eps=0.1", "--workdir: expected a run directory"),
+    ],
+)
+def test_refusals_of_evaluation(flag, message):
+    with pytest.raises(Refusal, match=message):
+        parse(EvaluateConfig, [flag])
+
+
+def test_refusals_of_export():
+    with pytest.raises(Refusal, match="one of float32, float16, int8, sparse"):
+        parse(ExportConfig, ["--workdir=x", "--formats=float64"])
+
+
+@pytest.mark.parametrize("Config", [TrainConfig, EvaluateConfig, ExportConfig])
+def test_help_names_every_flag_with_its_default(Config):
+    text = help_text(Config)
+    for name in Config.__dataclass_fields__:
+        assert f"--{name}" in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_kinds_say_their_interval():
+    assert real(0, 1, above=True).expected == "a number or fraction in (0, 1]"
+    assert whole(2).parse("3") == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "code"),
+    [("train", "--eps=2", 2), ("evaluate", "--eps=2", 2), ("export_tflite", "--formats=x", 2), ("train", "--help", 0)],
+)
+def test_refusals_and_help_come_before_tensorflow(command, flag, code):
+    program = (
+        f"import sys; sys.argv = ['x', {flag!r}]\n"
+        f"from robust_tf.commands.{command} import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    code = stop.code\nelse:\n    code = 0\n"
+        "print('tensorflow' in sys.modules, code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"False {code}"
+    assert len(done.stderr.splitlines()) == (1 if code else 0)

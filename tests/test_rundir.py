@@ -1,0 +1,79 @@
+"""Run directories: claimed once, resumed by the same configuration, never overwritten by another."""
+
+import dataclasses
+import json
+
+import pytest
+
+from robust_tf.config import TrainConfig, parse
+from robust_tf.refusal import Refusal
+from robust_tf.rundir import claim, default_workdir, read_json, trained, write_json
+
+
+def config(workdir, *flags):
+    return parse(TrainConfig, [f"--workdir={workdir}", "--epochs=3", *flags])
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_configuration_resumes(tmp_path):
+    run = tmp_path / "run"
+    assert claim(config(run)) == run
+    before = snapshot(run)
+    assert claim(config(run)) == run
+    assert snapshot(run) == before
+
+
+def test_more_epochs_continue(tmp_path):
+    claim(config(tmp_path / "run"))
+    claim(config(tmp_path / "run", "--epochs=5"))
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["epochs"] == 5
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [("--eps=0.01", "expected --eps=0.2; got 0.01"), ("--epochs=2", "expected --epochs >= 3; got 2")],
+)
+def test_another_configuration_is_refused_and_changes_nothing(tmp_path, flag, message):
+    run = tmp_path / "run"
+    claim(config(run))
+    before = snapshot(run)
+    with pytest.raises(Refusal, match=message):
+        claim(config(run, flag))
+    assert snapshot(run) == before
+
+
+def test_foreign_files_are_refused_and_kept(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(Refusal, match="foreign files"):
+        claim(config(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_config_is_refused_and_kept(tmp_path):
+    run = tmp_path / "run"
+    claim(config(run))
+    (run / "config.json").write_text('{"dataset": "dig')
+    with pytest.raises(Refusal, match="readable JSON"):
+        claim(config(run))
+    assert (run / "config.json").read_text() == '{"dataset": "dig'
+
+
+def test_default_name_follows_the_configuration():
+    first, again, other = parse(TrainConfig, []), parse(TrainConfig, ["--epochs=99"]), parse(TrainConfig, ["--seed=1"])
+    assert default_workdir(first) == default_workdir(again) != default_workdir(other)
+    assert default_workdir(first).name.startswith("digits-lenet-admm-")
+    assert dataclasses.replace(first, workdir="x") != first
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r"expected a finished run of bin/train \(model.keras\)"):
+        trained(tmp_path)
+
+
+def test_json_is_written_whole(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {"x": 1})
+    assert read_json(tmp_path / "a" / "b.json") == {"x": 1}
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]

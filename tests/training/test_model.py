@@ -1,0 +1,92 @@
+"""RobustModel: its loss by hand, what its attack may not touch, and that it trains like a Keras model."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.attacks.pgd import pgd
+from robust_tf.compression.admm import Admm
+from robust_tf.models.kernels import kernels
+from robust_tf.projections.irregular import irregular
+from robust_tf.training.model import RobustModel
+
+
+def cross_entropy(logits, y):
+    return float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)))
+
+
+@pytest.fixture
+def plain_net():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((6, 5, 2)), keras.layers.Conv2D(4, 3, activation="relu"),
+                             keras.layers.Flatten(), keras.layers.Dense(3)])  # fmt: skip
+
+
+@pytest.mark.parametrize("adv_weight", [0.0, 0.3, 1.0])
+def test_the_loss_is_the_stated_mix_plus_the_penalty(plain_net, small_images, adv_weight):
+    x, y = small_images
+    admm = Admm(kernels(plain_net), irregular, rho=0.7)
+    admm.start(10)
+    model = RobustModel(plain_net, eps=0.1, steps=3, adv_weight=adv_weight, admm=admm, seed=5, first_step=11)
+    model.compile(keras.optimizers.SGD(0.0))
+    attack = {"eps": 0.1, "steps": 3, "seed": (5, 11)}
+    x_adv = pgd(lambda images: plain_net(images, training=False), tf.constant(x), y, **attack)
+    clean, adversarial = cross_entropy(plain_net(x), y), cross_entropy(plain_net(x_adv), y)
+    logs = model.train_on_batch(x, y, return_dict=True)
+    expected = adv_weight * adversarial + (1 - adv_weight) * clean + float(admm.penalty())
+    assert logs["loss"] == pytest.approx(expected, rel=1e-4)
+    assert logs["clean_loss"] == pytest.approx(clean, rel=1e-4)
+    assert logs["adversarial_loss"] == pytest.approx(adversarial if adv_weight else clean, rel=1e-4)
+
+
+def test_a_step_is_the_gradient_of_the_mix(plain_net, small_images):
+    x, y = small_images
+    model = RobustModel(plain_net, eps=0.1, steps=2, adv_weight=0.6)
+    model.compile(keras.optimizers.SGD(0.5))
+    x_adv = pgd(lambda images: plain_net(images, training=False), tf.constant(x), y, eps=0.1, steps=2, seed=(0, 0))
+    with tf.GradientTape() as tape:
+        loss = [tf.nn.sparse_softmax_cross_entropy_with_logits(y, plain_net(images)) for images in (x_adv, x)]
+        loss = tf.reduce_mean(0.6 * loss[0] + 0.4 * loss[1])
+    W = plain_net.trainable_variables
+    expected = [w - 0.5 * g for w, g in zip(W, tape.gradient(loss, W))]
+    model.train_on_batch(x, y)
+    for w, value in zip(W, expected):
+        np.testing.assert_allclose(w, value, atol=1e-5)
+
+
+def test_attacks_leave_batch_statistics_alone(small_net, small_images):
+    x, y = small_images
+    model = RobustModel(small_net, eps=0.1, steps=2)
+    model.compile("adam")
+    statistics = [w.numpy() for w in small_net.get_layer("norm").non_trainable_variables]
+    model.evaluate(x, y, verbose=0)
+    for before, after in zip(statistics, small_net.get_layer("norm").non_trainable_variables):
+        np.testing.assert_array_equal(before, after)
+    model.train_on_batch(x, y)
+    assert (small_net.get_layer("norm").moving_mean.numpy() != statistics[0]).any()
+
+
+def test_evaluate_reports_clean_and_robust_accuracy(plain_net, small_images):
+    x, y = small_images
+    model = RobustModel(plain_net, eps=0.0, steps=2)
+    model.compile("adam")
+    at_zero = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert at_zero["accuracy"] == at_zero["robust_accuracy"]
+    assert at_zero["accuracy"] == pytest.approx(np.mean(plain_net(x).numpy().argmax(-1) == y))
+    model = RobustModel(plain_net, eps=0.5, steps=2)
+    model.compile("adam")
+    assert model.evaluate(x, y, verbose=0, return_dict=True)["robust_accuracy"] < at_zero["accuracy"]
+
+
+def test_it_learns_to_resist(digits):
+    x, y = digits[0][:, ::2, ::2], digits[1]
+    robust = {}
+    for adv_weight in (0.0, 0.9):
+        keras.utils.set_random_seed(0)
+        net = keras.Sequential([keras.Input((14, 14, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        model = RobustModel(net, eps=0.1, steps=3, adv_weight=adv_weight)
+        model.compile(keras.optimizers.Adam(0.01))
+        model.fit(x, y, batch_size=64, epochs=40, verbose=0)
+        robust[adv_weight] = model.evaluate(x, y, verbose=0, return_dict=True)["robust_accuracy"]
+    assert robust[0.9] > robust[0.0] + 0.1

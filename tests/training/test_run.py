@@ -1,0 +1,98 @@
+"""train(config): the recipes on the embedded scans, resumed after an interruption, and what they leave behind."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from robust_tf.config import TrainConfig, parse
+from robust_tf.models.kernels import kernels
+from robust_tf.training import callbacks
+from robust_tf.training.recipes import RECIPES
+from robust_tf.training.run import train
+
+FLAGS = ("--width=0.2", "--steps=1", "--optimizer=adam", "--batch_size=383", "--ratio=0.05")
+
+
+def config(workdir, *flags):
+    return parse(TrainConfig, [f"--workdir={workdir}", *FLAGS, *flags])
+
+
+def load(workdir):
+    return keras.models.load_model(workdir / "model.keras", compile=False, safe_mode=True)
+
+
+def test_recipes_read_like_the_papers():
+    stages = {name: recipe(parse(TrainConfig, ["--pretrain_epochs=2", "--epochs=5", "--finetune_epochs=3"]))
+              for name, recipe in RECIPES.items()}  # fmt: skip
+    assert [(s.name, s.epochs, s.adversarial) for s in stages["normal"]] == [("natural", 5, False)]
+    assert [(s.name, s.epochs, s.adversarial) for s in stages["da"]] == [("dense", 5, True)]
+    assert [(s.name, s.epochs, s.held_by) for s in stages["admm"]] == [
+        ("dense", 2, ""), ("admm", 5, "admm"), ("finetune", 3, "masks")]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_every_method_leaves_a_finished_run(tmp_path, method):
+    flags = (f"--method={method}", "--pretrain_epochs=1", "--epochs=2", "--finetune_epochs=1")
+    workdir = train(config(tmp_path / "run", *flags))
+    summary = json.loads((workdir / "summary.json").read_text())
+    net = load(workdir)
+    counted = sum(np.count_nonzero(w) for w in kernels(net))
+    total = sum(w.shape.num_elements() for w in kernels(net))
+    assert summary["kernels_nonzero"] == counted
+    assert summary["kernels_total"] == total
+    assert counted == (round(0.05 * total) if method == "admm" else total)
+    assert sum(row["nonzero"] for row in summary["layers"]) == counted
+    with (workdir / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(4 if method == "admm" else 2))
+    assert list((workdir / "tensorboard").rglob("events*"))
+    assert summary["clean_accuracy"] == pytest.approx(float(rows[-1]["val_accuracy"]), abs=0.5)
+
+
+def test_one_shot_ends_with_the_hard_projection(tmp_path):
+    workdir = train(config(tmp_path / "run", "--epochs=2"))
+    counted = sum(np.count_nonzero(w) for w in kernels(load(workdir)))
+    assert counted == json.loads((workdir / "summary.json").read_text())["kernels_nonzero"]
+    assert counted == round(0.05 * sum(w.shape.num_elements() for w in kernels(load(workdir))))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("last_epoch", [0, 2, 4])
+def test_the_same_command_resumes_to_the_same_weights(tmp_path, monkeypatch, last_epoch):
+    flags = ("--pretrain_epochs=2", "--epochs=2", "--finetune_epochs=2")
+    whole = load(train(config(tmp_path / "whole", *flags)))
+
+    def killed(self, epoch, logs=None):
+        if epoch == last_epoch:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(callbacks.Report, "on_epoch_end", killed)
+        with pytest.raises(Killed):
+            train(config(tmp_path / "run", *flags))
+    resumed = load(train(config(tmp_path / "run", *flags)))
+    for expected, got in zip(whole.get_weights(), resumed.get_weights()):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
+    workdir = train(config(tmp_path / "run", "--method=da", "--epochs=1"))
+    weights = load(workdir).get_weights()
+    monkeypatch.setattr(callbacks.Schedule, "on_epoch_begin", lambda *args: pytest.fail("trained again"))
+    train(config(tmp_path / "run", "--method=da", "--epochs=1"))
+    for expected, got in zip(weights, load(workdir).get_weights()):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path):
+    train(config(tmp_path / "run", "--epochs=1", "--finetune_epochs=1"))
+    workdir = train(config(tmp_path / "run", "--epochs=2", "--finetune_epochs=1"))
+    with (workdir / "history.csv").open() as file:
+        rows = [(int(row["epoch"]), row["stage"]) for row in csv.DictReader(file)]
+    assert rows == [(0, "admm"), (1, "admm"), (2, "finetune")]

@@ -1,0 +1,35 @@
+"""Schedules by hand, and their invariants."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robust_tf.training.schedules import cubic_ratio, decayed, geometric, thirds, value_at
+
+
+def test_value_at():
+    sequence = ((0, 0.1), (20, 0.2), (40, 0.3))
+    assert [value_at(sequence, epoch) for epoch in (0, 19, 20, 39, 40, 99)] == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
+
+
+def test_thirds():
+    assert thirds(0.3, 200) == ((0, pytest.approx(0.1)), (67, pytest.approx(0.2)), (133, pytest.approx(0.3)))
+
+
+def test_decayed():
+    assert decayed(0.05, 25) == ((0, 0.05), (10, pytest.approx(0.04)), (20, pytest.approx(0.032)))
+    assert decayed(0.05, 0) == ((0, 0.05),)
+
+
+@given(st.floats(0.001, 1), st.lists(st.floats(0, 1), min_size=2))
+def test_the_kept_fraction_falls_from_one_to_ratio(ratio, progress):
+    assert cubic_ratio(0.1, ratio) == pytest.approx(1)
+    assert cubic_ratio(0.6, ratio) == cubic_ratio(1.0, ratio) == pytest.approx(ratio)
+    values = [cubic_ratio(p, ratio) for p in sorted(progress)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_geometric():
+    assert geometric(0.0, 1e-3, 1.0) == pytest.approx(1e-3)
+    assert geometric(0.5, 1e-4, 1.0) == pytest.approx(1e-2)
+    assert geometric(1.0, 1e-3, 2.0) == pytest.approx(2)
