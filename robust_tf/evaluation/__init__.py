@@ -1,0 +1,1 @@
+"""Evaluation: accuracies of a trained net under attack, and a .tflite file seen as a function of images."""

@@ -1,0 +1,52 @@
+"""Accuracy on clean and on attacked images; robust means correct under every attack, image by image."""
+
+import inspect
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks import ATTACKS
+
+
+def inference(net):
+    """`net` as a compiled function, images [B, H, W, C] -> logits [B, K], in inference mode."""
+    return tf.function(lambda x: net(x, training=False))
+
+
+def correct(logits_fn, x, y):
+    """Which images are classified as y, bool [B]."""
+    return np.argmax(logits_fn(x), -1) == y
+
+
+def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=lambda done: None):
+    """Attacks all images with all attacks.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> logits [B, K].
+      images, labels: uint8 [N, H, W, C] and int [N].
+      attacks: names of ATTACKS.
+      settings: eps, norm, steps, alpha, restarts, seed; each attack is given those that it takes.
+      batch_size: images attacked at once.
+      progress: called with the number of images after each batch of each attack.
+
+    Returns:
+      clean: bool [N], correctly classified without attack.
+      survived: dict name -> bool [N], correctly classified under that attack.
+      seconds: dict name -> seconds.
+    """
+    clean, survived = [], {name: [] for name in attacks}
+    seconds = dict.fromkeys(attacks, 0.0)
+    for start in range(0, len(images), batch_size):
+        x = tf.cast(images[start : start + batch_size], tf.float32) / 255  # [B, H, W, C]
+        y = labels[start : start + batch_size]
+        clean.append(correct(logits_fn, x, y))
+        for name in attacks:
+            attack = ATTACKS[name].resolve()
+            takes = inspect.signature(attack).parameters
+            began = time.perf_counter()
+            x_adv = attack(logits_fn, x, y, **{key: settings[key] for key in settings if key in takes})
+            survived[name].append(correct(logits_fn, x_adv, y))
+            seconds[name] += time.perf_counter() - began
+            progress(len(x))
+    return np.concatenate(clean), {name: np.concatenate(parts) for name, parts in survived.items()}, seconds

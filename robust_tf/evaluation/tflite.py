@@ -1,0 +1,67 @@
+"""A .tflite file as a function of images, in any TFLite runtime that is installed."""
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from robust_tf.terminal import quiet
+
+# The first that is installed is the one whose accuracies are reported.
+RUNTIMES = ("tflite_runtime", "ai_edge_litert")
+
+
+def installed_runtimes():
+    """Name and version of each runtime in this environment, in the order of RUNTIMES."""
+    found = []
+    for package in RUNTIMES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def interpreter(path, runtime, threads=1):
+    """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES."""
+    module = importlib.import_module(f"{runtime}.interpreter")
+    with quiet():
+        loaded = module.Interpreter(model_path=str(path), num_threads=threads)
+        loaded.allocate_tensors()
+    return loaded
+
+
+def scores(loaded, images):
+    """Scores of the file for images, one at a time as on a device.
+
+    Args:
+      loaded: an `interpreter`.
+      images: float32 [N, H, W, C] in [0, 1]; quantised and scores dequantised where the file's ends are integers.
+
+    Returns:
+      scores: float32 [N, K].
+    """
+    source, sink = loaded.get_input_details()[0], loaded.get_output_details()[0]
+    out = np.empty((len(images), sink["shape"][-1]), np.float32)
+    for i, image in enumerate(images):
+        loaded.set_tensor(source["index"], quantised(image[None], source))
+        loaded.invoke()
+        out[i] = dequantised(loaded.get_tensor(sink["index"])[0], sink)
+    return out
+
+
+def quantised(x, detail):
+    """q = round(x / scale) + zero_point within the range of the integer type; x itself for a float input."""
+    if not np.issubdtype(detail["dtype"], np.integer):
+        return x.astype(detail["dtype"])
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(detail["dtype"])
+    return np.clip(np.rint(x / scale) + zero_point, limits.min, limits.max).astype(detail["dtype"])
+
+
+def dequantised(q, detail):
+    """(q - zero_point) * scale; q itself for a float output."""
+    if not np.issubdtype(detail["dtype"], np.integer):
+        return q
+    scale, zero_point = detail["quantization"]
+    return (q.astype(np.float32) - zero_point) * scale

@@ -1,0 +1,62 @@
+"""Accuracies: robust means correct under every attack, image by image."""
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks import ATTACKS
+from robust_tf.evaluation.accuracy import attacked, inference
+from robust_tf.evaluation.run import name_of
+from robust_tf.registry import Entry
+
+SETTINGS = {"eps": 0.1, "norm": "linf", "steps": 3, "alpha": None, "restarts": 1, "seed": 0}
+
+
+def nearest(x):
+    """Logits of a net that reads the class off the brightness: class c at 25 c / 255."""
+    return -((x[:, 0, 0] * 255 / 25 - np.arange(10, dtype=np.float32)) ** 2)
+
+
+def break_even(logits_fn, x, y, *, eps):
+    """Brightens the images with even labels by one class."""
+    return tf.where((y % 2 == 0)[:, None, None, None], x + 25 / 255, x)
+
+
+def break_threes(logits_fn, x, y, *, eps, seed):
+    """Brightens the images of class 3; takes a seed, as `break_even` does not."""
+    return tf.where((y == 3)[:, None, None, None], x + 25 / 255, x)
+
+
+def test_robust_is_the_worst_for_each_image(monkeypatch):
+    monkeypatch.setitem(ATTACKS, "even", Entry(f"{__name__}:break_even"))
+    monkeypatch.setitem(ATTACKS, "threes", Entry(f"{__name__}:break_threes"))
+    labels = np.array([0, 1, 2, 3, 5, 3, 7, 9])
+    images = (labels * 25).astype(np.uint8)[:, None, None, None]
+    labels[-1] = 8  # misclassified without any attack
+    done = []
+    clean, survived, seconds = attacked(nearest, images, labels, ["even", "threes"], SETTINGS, 3, done.append)
+    np.testing.assert_array_equal(clean, [1, 1, 1, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(survived["even"], [0, 1, 0, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(survived["threes"], [1, 1, 1, 0, 1, 0, 1, 0])
+    assert set(seconds) == {"even", "threes"}
+    assert done == [3, 3, 3, 3, 2, 2]
+
+
+def test_stronger_than_none_and_batches_agree(small_net, small_images):
+    x, _ = small_images
+    images = np.rint(x * 255).astype(np.uint8)
+    logits_fn = inference(small_net)
+    labels = logits_fn(images.astype(np.float32) / 255).numpy().argmax(-1)
+    clean, survived, _ = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 3)
+    assert clean.all()
+    assert not survived["fgsm"].all()
+    again = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 8)
+    np.testing.assert_array_equal(survived["fgsm"], again[1]["fgsm"])
+    at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], {**SETTINGS, "eps": 0.0}, 8)
+    assert all(kept.all() for kept in at_zero[1].values())
+
+
+def test_different_attacks_have_different_names():
+    record = {"mode": "attacks", "attacks": ["fgsm", "pgd"], "num_images": 10, **SETTINGS}
+    changed = [{"eps": 0.2}, {"steps": 4}, {"alpha": 0.01}, {"restarts": 2}, {"seed": 1}, {"attacks": ["pgd"]}]
+    names = {name_of({**record, **change}) for change in [{}, *changed]}
+    assert len(names) == 7
