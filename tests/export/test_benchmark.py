@@ -1,0 +1,103 @@
+"""The benchmark script: stands alone, times both protocols, refuses in one line."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from export import benchmark_tflite
+from export.tflite import convert
+from robust_tf.commands.benchmark import arguments
+
+SCRIPT = Path(benchmark_tflite.__file__)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    x = np.random.default_rng(0).random((20, 6, 6, 1), np.float32)
+    for name in ("float32", "int8"):
+        (folder / f"model_{name}.tflite").write_bytes(convert(net, name, x))
+    np.savez(folder / "sample.npz", images=x, labels=net(x).numpy().argmax(-1))
+    return folder
+
+
+def run(*arguments):
+    """The copied script, in Python's isolated mode: none of ours can be imported by accident."""
+    return subprocess.run([sys.executable, "-I", str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_it_is_python_3_8_and_needs_none_of_ours():
+    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    modules = {alias.name.split(".")[0] for node in imports for alias in node.names}
+    assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
+    assert modules <= {*sys.stdlib_module_names, "numpy"}
+
+
+def test_a_folder(folder, tmp_path):
+    done = run(folder, "--runs=30", "--warmup=2", "--threads=2", f"--json={tmp_path / 'b.json'}")
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "b.json").read_text())
+    assert [(r["file"], r["protocol"]) for r in records] == [
+        (file, protocol) for file in ("model_float32.tflite", "model_int8.tflite") for protocol in ("memory", "loading")
+    ]
+    for record in records:
+        assert 0 < record["median_ms"] <= record["p90_ms"]
+        assert record["mean_ms"] > 0
+        assert (record["threads"], record["batch"]) == (2, 1)
+        assert record["runtime"] in ("ai_edge_litert", "tflite_runtime")
+        assert record["delegate"] in ("whole graph", "part of the graph", "none")
+        assert record["accuracy"] >= 0.9
+        assert record["device"]
+        assert record["version"]
+    assert records[0]["accuracy"] == 1
+    assert records[0]["runs"] == 30
+    assert "model_int8.tflite" in done.stdout
+
+
+def test_batches_and_no_sample(folder, tmp_path):
+    (tmp_path / "alone.tflite").write_bytes((folder / "model_float32.tflite").read_bytes())
+    done = run(tmp_path / "alone.tflite", "--batch=4", "--runs=5", f"--json={tmp_path / 'b.json'}")
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "b.json").read_text())
+    assert all(record["batch"] == 4 and record["accuracy"] is None for record in records)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder, tmp: ["absent.tflite"], "expected a .tflite file or a folder of them; got 'absent.tflite'"),
+        (lambda folder, tmp: [tmp], "expected a .tflite file or a folder of them"),
+        (lambda folder, tmp: [folder / "sample.npz"], "expected a .tflite file for batch 1"),
+        (lambda folder, tmp: [folder, "--runs=0"], "expected an integer >= 1; got '0'"),
+        (lambda folder, tmp: [folder, "--batch=99"], "--batch: expected at most 20 images; got 99"),
+        (lambda folder, tmp: [folder, "--runtime=onnx"], "invalid choice: 'onnx'"),
+        (lambda folder, tmp: [folder, "--images=absent.npz"], "expected a .npz file with images and labels"),
+    ],
+)
+def test_refusals(folder, tmp_path, make, message):
+    done = run(*make(folder, tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_images_of_another_shape(folder, tmp_path):
+    np.savez(tmp_path / "other.npz", images=np.zeros((4, 5, 5, 1), np.float32), labels=np.zeros(4))
+    done = run(folder, f"--images={tmp_path / 'other.npz'}")
+    assert done.returncode == 2
+    assert "expected images of shape [6, 6, 1]; got [5, 5, 1]" in done.stderr
+
+
+def test_workdir_means_its_export_folder():
+    assert arguments(["--workdir=r", "--runs=3"]) == ["r/export", "--json=r/export/benchmark.json", "--runs=3"]
+    assert arguments(["--workdir", "r", "--json=x"]) == ["r/export", "--json=x"]
+    assert arguments(["a.tflite"]) == ["a.tflite"]
