@@ -34,7 +34,7 @@ def test_more_epochs_continue(tmp_path):
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("--eps=0.01", "expected --eps=0.2; got 0.01"), ("--epochs=2", "expected --epochs >= 3; got 2")],
+    [("--eps=0.01", "expected --eps=0.1; got 0.01"), ("--epochs=2", "expected --epochs >= 3; got 2")],
 )
 def test_another_configuration_is_refused_and_changes_nothing(tmp_path, flag, message):
     run = tmp_path / "run"

@@ -18,6 +18,6 @@ class DataSet:
 DIGITS = tuple("0123456789")
 
 DATASETS = {
-    "digits": DataSet(Entry("robust_tf.data.digits:load"), (28, 28, 1), DIGITS, eps=0.2),
+    "digits": DataSet(Entry("robust_tf.data.digits:load"), (28, 28, 1), DIGITS, eps=0.1),
     "mnist": DataSet(Entry("robust_tf.data.mnist:load"), (28, 28, 1), DIGITS, eps=0.3),
 }

@@ -1,0 +1,86 @@
+"""What a PGD training step costs in clean steps: LeNet, batch 128, s = 16, all in one process.
+
+    bin/python benchmarks/pgd_step.py [--steps=16] [--batch_size=128] [--rounds=15]
+
+A clean step is a forward pass, and a backward pass of about twice its cost. An attack step needs the forward pass and
+the input's gradient, but no weight gradients: about 2/3 of a clean step. So the arithmetic ideal of a PGD-s step is
+(2 s + 3) / 3 clean steps. The same loop driven by CleverHans stands beside it. Variants take turns, so that the
+machine's moods meet all of them.
+"""
+
+import statistics
+import time
+
+import robust_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+
+# isort: split
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from absl import app, flags
+from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
+
+from robust_tf.models import MODELS
+from robust_tf.training.model import RobustModel
+
+STEPS = flags.DEFINE_integer("steps", 16, "gradient steps of the attack", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch_size", 128, "images a step", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 15, "timed rounds of all variants", lower_bound=1)
+EPS = 0.3
+
+
+def variants(x, y):
+    """name -> function that takes one training step."""
+
+    def step(adv_weight, steps=0):
+        keras.utils.set_random_seed(0)
+        net = MODELS["lenet"](x.shape[1:], 10, conv_relu=True)
+        model = RobustModel(net, eps=EPS, steps=steps, adv_weight=adv_weight)
+        model.compile("adam")
+        return net, model, tf.function(lambda x, y: model.train_step((x, y)))
+
+    _, _, clean = step(0.0)
+    _, _, ours = step(1.0, STEPS.value)
+    net, _, train_on = step(1.0, 0)
+
+    @tf.function
+    def cleverhans(x, y):
+        x_adv = projected_gradient_descent(
+            net, x, EPS, 2.5 * EPS / STEPS.value, STEPS.value, np.inf, y=y, clip_min=0.0, clip_max=1.0,
+            rand_init=True, sanity_checks=False,
+        )  # fmt: skip
+        return train_on(x_adv, y)
+
+    return {
+        "clean step": lambda: clean(x, y),
+        f"PGD-{STEPS.value} step": lambda: ours(x, y),
+        f"PGD-{STEPS.value} step, attack by CleverHans": lambda: cleverhans(x, y),
+    }
+
+
+def main(_):
+    generator = np.random.default_rng(0)
+    x = tf.constant(generator.random((BATCH.value, 28, 28, 1), np.float32))
+    y = tf.constant(generator.integers(0, 10, BATCH.value))
+    steps = variants(x, y)
+    seconds = {name: [] for name in steps}
+    for turn in range(ROUNDS.value + 2):  # the first two trace and warm up
+        for name, step in steps.items():
+            began = time.perf_counter()
+            tf.nest.map_structure(lambda t: t.numpy(), step())
+            if turn >= 2:
+                seconds[name].append(time.perf_counter() - began)
+    clean = statistics.median(seconds["clean step"])
+    print(f"LeNet, batch {BATCH.value}, median of {ROUNDS.value} rounds")
+    for name, values in seconds.items():
+        ratios = sorted(value / clean_value for value, clean_value in zip(values, seconds["clean step"]))
+        median = statistics.median(values)
+        print(
+            f"{name:<40} {median * 1e3:8.1f} ms   {median / clean:5.1f} clean steps"
+            f"   (rounds: {ratios[0]:.1f} to {ratios[-1]:.1f})"
+        )
+    print(f"{'arithmetic ideal (2 s + 3) / 3':<40} {'':>8}      {(2 * STEPS.value + 3) / 3:5.1f} clean steps")
+
+
+if __name__ == "__main__":
+    app.run(main)

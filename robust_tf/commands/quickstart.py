@@ -1,0 +1,86 @@
+"""bin/quickstart [WORKDIR]: trains, evaluates, exports and benchmarks on the embedded digits, in a few minutes.
+
+Prints each command before it runs it, and a table of what came out at the end. WORKDIR defaults to runs/quickstart;
+a second call goes on from there.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from robust_tf.refusal import Refusal
+from robust_tf.rundir import read_json
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(workdir):
+    """The lines to run: what a user would type."""
+    return [
+        ["bin/train", "--flagfile=configs/quickstart.cfg", f"--workdir={workdir}"],
+        ["bin/evaluate", f"--workdir={workdir}", "--attacks=fgsm,pgd", "--steps=50"],
+        ["bin/export_tflite", f"--workdir={workdir}", "--formats=float32,float16,int8,sparse"],
+        ["bin/benchmark", f"--workdir={workdir}"],
+    ]
+
+
+def show(workdir, console):
+    """Weights kept; one row a file: clean and robust accuracy, bytes, milliseconds."""
+    summary = read_json(workdir / "summary.json")
+    newest = max((workdir / "evaluation").glob("*.json"), key=os.path.getmtime)
+    evaluated = read_json(newest)
+    milliseconds = {
+        record["file"]: record["median_ms"]
+        for record in read_json(workdir / "export" / "benchmark.json")
+        if record["protocol"] == "memory"
+    }
+    manifest = read_json(workdir / "export" / "manifest.json")
+    kept = f"{summary['kernels_nonzero']:,} of {summary['kernels_total']:,} ({summary['ratio']:.1%})"
+    table = Table(
+        "format", "clean", "robust*", "bytes", "gzip", "ms an image", title=f"What you would ship: {kept} weights kept"
+    )
+    for file in manifest["files"]:
+        table.add_row(
+            file["format"], f"{file['clean_accuracy']:.1%}", f"{file['robust_accuracy']:.1%}",
+            f"{file['bytes']:,}", f"{file['gzip_bytes']:,}", f"{milliseconds[file['file']]:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        f"* {manifest['attack']['steps']}-step PGD examples of the Keras net at {evaluated['norm']} eps"
+        f" {evaluated['eps']:g}. The net itself, on the {evaluated['num_images']} test images: clean"
+        f" {evaluated['clean_accuracy']:.1%}, under the worst of {', '.join(evaluated['attacks'])}"
+        f" ({evaluated['steps']} steps) {evaluated['robust_accuracy']:.1%}.",
+        highlight=False,
+    )
+
+
+def main():
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
+    if len(sys.argv) > 2 or any(argument.startswith("-") for argument in sys.argv[1:]):
+        print(f"quickstart: expected at most one argument, WORKDIR; got {' '.join(sys.argv[1:])}", file=sys.stderr)
+        sys.exit(2)
+    started = time.perf_counter()
+    console = Console()
+    workdir = Path(sys.argv[1] if len(sys.argv) == 2 else "runs/quickstart").absolute()
+    for command in commands(workdir):
+        console.print(f"\n[bold]$ {' '.join(command)}[/bold]", highlight=False, soft_wrap=True)
+        code = subprocess.run(command, cwd=ROOT).returncode
+        if code:
+            sys.exit(code)
+    try:
+        show(workdir, console)
+    except Refusal as refusal:
+        print(f"quickstart: {refusal}", file=sys.stderr)
+        sys.exit(2)
+    console.print(f"{time.perf_counter() - started:.0f} s in all. Everything is in {workdir}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
