@@ -64,7 +64,7 @@ class Format:
 FORMATS = {
     "float32": Format(float32, agreement=0.999, tolerance=1e-4),
     "float16": Format(float16, agreement=0.99, tolerance=1e-2),
-    "int8": Format(int8, agreement=0.95, tolerance=0.5),
+    "int8": Format(int8, agreement=0.95, tolerance=0.2),
     "sparse": Format(sparse, agreement=0.999, tolerance=1e-4),
 }
 

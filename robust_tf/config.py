@@ -5,6 +5,7 @@ the help) and its help. Bad input raises `Refusal`, one line that says what was 
 """
 
 import dataclasses
+import os
 import textwrap
 from fractions import Fraction
 
@@ -215,6 +216,7 @@ def _check_train(config):
     """Fills the defaults that depend on other flags and refuses what fits no run."""
     adam = config.optimizer == "adam"
     filled = {
+        "data_dir": config.data_dir and os.path.abspath(config.data_dir),  # later stages may run elsewhere
         "eps": DATASETS[config.dataset].eps if config.eps is None else config.eps,
         "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,

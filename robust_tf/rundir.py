@@ -11,8 +11,8 @@ from pathlib import Path
 
 from robust_tf.refusal import Refusal
 
-# Where a run lies is no part of what it is, and more epochs continue it.
-FREE = ("workdir", "epochs")
+# Where a run and its data lie is no part of what it is, and more epochs continue it.
+FREE = ("workdir", "data_dir", "epochs")
 
 
 def write_json(path, record):

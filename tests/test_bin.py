@@ -1,6 +1,5 @@
 """The launchers: they find the project from any folder, and say which Python they need."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ACTIVE = {**os.environ, "PATH": f"{Path(os.__file__).parents[2] / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "export_tflite", "benchmark", "quickstart"])
@@ -20,20 +18,32 @@ def test_help_from_another_folder_and_through_a_link(command, tmp_path):
     assert f"bin/{command}" in done.stdout
 
 
-def test_the_python_version_is_checked(tmp_path):
-    """A checkout without .venv, and a PATH whose only Python is another one."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for tool in ("sh", "dirname", "readlink", "cmp"):
-        (tools / tool).symlink_to(shutil.which(tool))
-    (tools / "python3").write_text('#!/bin/sh\ncase "$*" in *version_info*) echo 3.9;; *) echo Python 3.9.1;; esac\n')
-    (tools / "python3").write_text(
-        '#!/bin/sh\ncase "$*" in *find_spec*) exit 1;; *version_info*) echo 3.9;; *) echo Python 3.9.1;; esac\n'
-    )
-    (tools / "python3").chmod(0o755)
-    checkout = tmp_path / "checkout"
-    shutil.copytree(ROOT / "bin", checkout / "bin")
-    shutil.copy(ROOT / "requirements.lock", checkout)
-    done = subprocess.run([checkout / "bin" / "train"], capture_output=True, text=True, env={"PATH": str(tools)})
+@pytest.fixture
+def train_with(tmp_path):
+    """Runs bin/train of a checkout without .venv where the only Python is a shell script that answers `cases`."""
+
+    def run(cases):
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for tool in ("sh", "dirname", "readlink", "cmp"):
+            (tools / tool).symlink_to(shutil.which(tool))
+        (tools / "python3").write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\n')
+        (tools / "python3").chmod(0o755)
+        checkout = tmp_path / "checkout"
+        shutil.copytree(ROOT / "bin", checkout / "bin")
+        shutil.copy(ROOT / "requirements.lock", checkout)
+        command = [checkout / "bin" / "train", "--eps=0.1"]
+        return subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tools)})
+
+    return run
+
+
+def test_the_python_version_is_checked(train_with):
+    done = train_with("*find_spec*) exit 1;; *version_info*) echo 3.9;; *) echo Python 3.9.1;;")
     assert done.returncode == 2
     assert done.stderr == "robust_tf: expected Python 3.11 on the PATH (python3.11); got Python 3.9.1\n"
+
+
+def test_the_active_environment_is_used_where_it_holds_robust_tf(train_with):
+    done = train_with("*find_spec*) exit 0;; *sys.prefix*) echo /some/environment;; *) echo active: $*;;")
+    assert done.stdout == "active: -P -m robust_tf.commands.train --eps=0.1\n"

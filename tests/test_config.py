@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, help_text, parse, real, sequence, whole
+from robust_tf.evaluation.settings import settings
 from robust_tf.refusal import Refusal
 
 
@@ -17,6 +18,11 @@ def test_fractions_and_defaults():
     assert (config.learning_rate, config.weight_decay) == (0.05, 5e-4)
     assert parse(TrainConfig, ["--dataset=mnist"]).eps == 0.3
     assert parse(TrainConfig, ["--optimizer=adam"]).learning_rate == 0.001
+
+
+def test_a_relative_data_folder_holds_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse(TrainConfig, ["--data_dir=data"]).data_dir == str(tmp_path / "data")
 
 
 def test_flags_after_a_flagfile_override_it(tmp_path):
@@ -92,6 +98,16 @@ def test_refusals_of_evaluation(flag, message):
         parse(EvaluateConfig, [flag])
 
 
+def test_the_attack_is_the_runs_unless_asked_otherwise():
+    run = {"eps": 0.3, "norm": "l2"}
+    asked = settings(parse(EvaluateConfig, ["--workdir=x", "--steps=7"]), run)
+    assert (asked["eps"], asked["norm"], asked["steps"], asked["alpha"]) == (0.3, "l2", 7, None)
+    asked = settings(parse(EvaluateConfig, ["--workdir=x", "--eps=1/4", "--norm=linf"]), run)
+    assert (asked["eps"], asked["norm"]) == (0.25, "linf")
+    with pytest.raises(Refusal, match=r"--alpha: expected at most eps \(0.3\); got 0.5"):
+        settings(parse(EvaluateConfig, ["--workdir=x", "--alpha=0.5"]), run)
+
+
 def test_refusals_of_export():
     with pytest.raises(Refusal, match="one of float32, float16, int8, sparse"):
         parse(ExportConfig, ["--workdir=x", "--formats=float64"])
@@ -112,7 +128,17 @@ def test_kinds_say_their_interval():
 
 @pytest.mark.parametrize(
     ("command", "flag", "code"),
-    [("train", "--eps=2", 2), ("evaluate", "--eps=2", 2), ("export_tflite", "--formats=x", 2), ("train", "--help", 0)],
+    [
+        ("train", "--eps=2", 2),
+        ("train", f"--workdir={__file__}", 2),
+        ("evaluate", "--eps=2", 2),
+        ("evaluate", "--workdir=absent", 2),
+        ("export_tflite", "--formats=x", 2),
+        ("export_tflite", "--workdir=absent", 2),
+        ("train", "--help", 0),
+        ("evaluate", "--help", 0),
+        ("export_tflite", "--help", 0),
+    ],
 )
 def test_refusals_and_help_come_before_tensorflow(command, flag, code):
     program = (

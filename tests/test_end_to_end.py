@@ -30,6 +30,7 @@ def test_the_whole_way(workdir):
     record = json.loads(path.read_text())
     assert (record["num_images"], record["eps"], record["steps"], record["restarts"]) == (360, 0.1, 10, 2)
     assert record["robust_accuracy"] <= min(record["per_attack"].values()) <= record["clean_accuracy"]
+    assert isinstance(record["flags"], list)
     assert record["clean_accuracy"] > 0.6  # ten classes: far from guessing
     assert "the worst for each image" in done.stdout
 

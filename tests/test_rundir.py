@@ -26,6 +26,12 @@ def test_the_same_configuration_resumes(tmp_path):
     assert snapshot(run) == before
 
 
+def test_data_may_have_moved(tmp_path):
+    claim(config(tmp_path / "run", "--data_dir=/old"))
+    claim(config(tmp_path / "run", "--data_dir=/new"))
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data_dir"] == "/new"
+
+
 def test_more_epochs_continue(tmp_path):
     claim(config(tmp_path / "run"))
     claim(config(tmp_path / "run", "--epochs=5"))

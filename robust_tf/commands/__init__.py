@@ -2,31 +2,33 @@
 
 import sys
 
+from absl import logging
+
 from robust_tf.config import help_text, parse
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
 
-def run(name, Config, work):
-    """Parses sys.argv into Config and calls work(config); TensorFlow is imported by `work`, not before."""
+def run(name, Config, check, work):
+    """Parses sys.argv into Config and calls check(config), then work(config).
+
+    TensorFlow is imported between the two, so that what parsing or `check` refuses is refused in a moment.
+    """
     argv = sys.argv[1:]
     if {"-h", "--help", "-help"} & set(argv):
         print(help_text(Config))
         return
     try:
         config = parse(Config, argv)
+        check(config)
+        logging.set_verbosity(logging.ERROR)  # absl's; what a user must know is printed
         with quiet():
             import tensorflow  # noqa: F401
             import tf_keras  # noqa: F401
         work(config)
     except Refusal as refusal:
-        sys.exit(stop(name, refusal))
+        print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(f"{name}: interrupted; the same command starts again, training from its last checkpoint", file=sys.stderr)
         sys.exit(130)
-
-
-def stop(name, refusal):
-    """Prints the one line of a refusal; returns exit code 2."""
-    print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
-    return 2

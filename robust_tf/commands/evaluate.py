@@ -2,6 +2,12 @@
 
 from robust_tf.commands import run
 from robust_tf.config import EvaluateConfig
+from robust_tf.evaluation.settings import settings
+from robust_tf.rundir import trained
+
+
+def check(config):
+    settings(config, trained(config.workdir)[0])
 
 
 def work(config):
@@ -11,7 +17,7 @@ def work(config):
 
 
 def main():
-    run("evaluate", EvaluateConfig, work)
+    run("evaluate", EvaluateConfig, check, work)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,11 @@
 
 from robust_tf.commands import run
 from robust_tf.config import ExportConfig
+from robust_tf.rundir import trained
+
+
+def check(config):
+    trained(config.workdir)
 
 
 def work(config):
@@ -11,7 +16,7 @@ def work(config):
 
 
 def main():
-    run("export_tflite", ExportConfig, work)
+    run("export_tflite", ExportConfig, check, work)
 
 
 if __name__ == "__main__":

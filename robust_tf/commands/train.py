@@ -1,18 +1,24 @@
 """bin/train."""
 
+import sys
+
 from robust_tf.commands import run
 from robust_tf.config import TrainConfig
+from robust_tf.rundir import claim
 
 
 def work(config):
+    from robust_tf.training.callbacks import TrainingFailed
     from robust_tf.training.run import train
 
-    workdir = train(config)
-    print(f"trained: {workdir}")
+    try:
+        print(f"trained: {train(config)}")
+    except TrainingFailed as failure:
+        sys.exit(f"train: {failure}")
 
 
 def main():
-    run("train", TrainConfig, work)
+    run("train", TrainConfig, claim, work)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """A split of a TensorFlow data set as arrays; downloads it where there is a network."""
 
+import socket
+from urllib.parse import urlparse
+from urllib.request import getproxies
+
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -10,12 +14,25 @@ def load_tfds(name, split, data_dir=None):
     """Images uint8 [N, H, W, C], labels int64 [N]. Raises Refusal where the set is neither there nor to be had."""
     builder = tfds.builder(name, data_dir=data_dir)
     try:
-        builder.download_and_prepare()
+        if not builder.is_prepared():
+            find_hosts(builder)
+            builder.download_and_prepare()
         data = builder.as_dataset(split=split, batch_size=-1)
     except Exception as error:  # tfds raises many types: connection, permission, checksum, damaged files
-        reason = str(error).strip().splitlines()
+        reason = [*str(error).splitlines(), ""][0]
         raise Refusal(
-            f"--data_dir: expected the data set {name} in {builder.data_dir}, or a network to download it;"
-            f" got {type(error).__name__}: {reason[0] if reason else ''}"
+            f"--data_dir: expected the data set {name} in {builder.data_dir}, or a network to download it from;"
+            f" got {type(error).__name__}: {reason}"
         ) from error
     return np.asarray(data["image"]), np.asarray(data["label"], np.int64)
+
+
+def find_hosts(builder):
+    """Raises OSError where the names of the download's hosts do not resolve: tfds itself would retry for minutes."""
+    if getproxies():  # names may resolve at the proxy only
+        return
+    for host in {urlparse(url).hostname for url in builder.url_infos}:
+        try:
+            socket.getaddrinfo(host, 443)
+        except OSError as error:
+            raise ConnectionError(f"{host} not found ({error})") from None

@@ -10,6 +10,8 @@ from rich.table import Table
 from robust_tf import rundir
 from robust_tf.data import DATASETS
 from robust_tf.evaluation.accuracy import attacked, inference
+from robust_tf.evaluation.sanity import sanity_flags
+from robust_tf.evaluation.settings import settings
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
 
@@ -17,41 +19,36 @@ from robust_tf.terminal import progress_bar
 def load_trained(config):
     """(net, training configuration, data folder) of a finished run."""
     trained_as, path = rundir.trained(config.workdir)
-    net = keras.models.load_model(path, compile=False, safe_mode=True)
+    try:
+        net = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise Refusal(f"expected a Keras net in {path}; got {error}") from error
     return net, trained_as, config.data_dir or trained_as["data_dir"]
 
 
 def evaluate(config):
     """Measures clean and robust accuracy; returns the path of the JSON record."""
     net, trained_as, data_dir = load_trained(config)
-    settings = {
-        "eps": trained_as["eps"] if config.eps is None else config.eps,
-        "norm": config.norm or trained_as["norm"],
-        "steps": config.steps,
-        "alpha": config.alpha,
-        "restarts": config.restarts,
-        "seed": config.seed,
-    }
-    if config.alpha is not None and config.alpha > settings["eps"]:
-        raise Refusal(f"--alpha: expected at most eps ({settings['eps']:g}); got {config.alpha:g}")
+    asked = settings(config, trained_as)
     images, labels = DATASETS[trained_as["dataset"]].load("test", data_dir)
     images, labels = images[: config.num_images], labels[: config.num_images]
 
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(images) * len(config.attacks), unit="images")
         clean, survived, seconds = attacked(
-            inference(net), images, labels, config.attacks, settings, config.batch_size,
+            inference(net), images, labels, config.attacks, asked, config.batch_size,
             lambda done: progress.advance(task, done),
         )  # fmt: skip
     robust = np.logical_and.reduce([clean, *survived.values()])
     record = {
         "mode": config.mode,
         "attacks": list(config.attacks),
-        **settings,
+        **asked,
         "num_images": len(images),
         "clean_accuracy": float(clean.mean()),
         "robust_accuracy": float(robust.mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in survived.items()},
+        "flags": sanity_flags(survived),
         "per_attack_seconds": {name: round(value, 2) for name, value in seconds.items()},
         "seconds": round(sum(seconds.values()), 2),
     }
@@ -82,6 +79,8 @@ def show(record, path):
     table.add_row("the worst for each image", f"{record['robust_accuracy']:.2%}", f"{record['seconds']:.1f}")
     console = Console()
     console.print(table)
+    for flag in record["flags"]:
+        console.print(f"suspicious: {flag}", highlight=False)
     console.print(
         "Gradient attacks alone flatter a net: the true robust accuracy is at most this. On MNIST a black-box attack"
         " has broken several points more.",

@@ -41,13 +41,15 @@ class AdmmUpdates(keras.callbacks.Callback):
     Args:
       admm: `compression.admm.Admm` of the model's kernels.
       interval: steps between boundaries.
-      k_at, rho_at: functions of the stage's step.
       k: the final number of weights.
+      k_at, rho_at: functions of the stage's step; None keeps `k`, and the rho that `admm` has.
     """
 
-    def __init__(self, admm, interval, k_at, rho_at, k):
+    def __init__(self, admm, interval, k, k_at=None, rho_at=None):
         super().__init__()
-        self.admm, self.interval, self.k_at, self.rho_at, self.k = admm, interval, k_at, rho_at, k
+        self.admm, self.interval, self.k = admm, interval, k
+        self.k_at = k_at or (lambda step: k)
+        self.rho_at = rho_at or (lambda step: float(admm.rho))
         self.report = {}
 
     def on_train_begin(self, logs=None):

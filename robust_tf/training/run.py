@@ -129,7 +129,7 @@ def held_by(config, stage, first, admm, steps_per_epoch):
         return schedules.geometric(step / total, config.rho, config.rho_max)
 
     interval = config.admm_interval or steps_per_epoch
-    return [callbacks.AdmmUpdates(admm, interval, k_at, rho_at, k=budget(config.ratio, N))]
+    return [callbacks.AdmmUpdates(admm, interval, budget(config.ratio, N), k_at, rho_at)]
 
 
 def budget(ratio, N):

@@ -11,8 +11,8 @@ def value_at(sequence, epoch):
 
 
 def thirds(eps, epochs):
-    """eps/3, 2 eps/3, eps over the thirds of `epochs` (thesis, 3.1)."""
-    return tuple((round(third * epochs / 3), eps * (third + 1) / 3) for third in range(3))
+    """eps/3, 2 eps/3, eps over the thirds of `epochs` (thesis, 3.1); the last epoch has eps however few they are."""
+    return tuple((min(round(third * epochs / 3), epochs - 1), eps * (third + 1) / 3) for third in range(3))
 
 
 def decayed(learning_rate, epochs):

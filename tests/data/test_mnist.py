@@ -14,14 +14,20 @@ def test_real_mnist(data_dir):
     np.testing.assert_array_equal(np.bincount(labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
 
 
-def test_absent_and_no_network(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "failing", ["socket.getaddrinfo", "tensorflow_datasets.core.DatasetBuilder.download_and_prepare"]
+)
+def test_absent_and_no_network(tmp_path, monkeypatch, failing):
     def offline(*args, **kwargs):
-        raise ConnectionError("no route to host\nand a long story")
+        raise OSError("no route to host\nand a long story")
 
-    monkeypatch.setattr("tensorflow_datasets.core.dataset_builder.DatasetBuilder.download_and_prepare", offline)
+    monkeypatch.setattr("robust_tf.data.tfds_arrays.getproxies", dict)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *args: [])
+    monkeypatch.setattr(failing, offline)
     with pytest.raises(Refusal) as refusal:
         load("train", str(tmp_path))
     message = str(refusal.value)
-    assert "expected the data set mnist in" in message
+    assert f"expected the data set mnist in {tmp_path}" in message
     assert "no route to host" in message
     assert "\n" not in message
+    assert not list(tmp_path.rglob("*"))

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.config import TrainConfig, parse
@@ -22,6 +23,12 @@ def config(workdir, *flags):
 
 def load(workdir):
     return keras.models.load_model(workdir / "model.keras", compile=False, safe_mode=True)
+
+
+def scalars(folder):
+    """Tags of all TensorBoard events below `folder`."""
+    events = [event for path in folder.rglob("events*") for event in tf.compat.v1.train.summary_iterator(str(path))]
+    return {value.tag for event in events for value in event.summary.value}
 
 
 def test_recipes_read_like_the_papers():
@@ -48,7 +55,10 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(4 if method == "admm" else 2))
-    assert list((workdir / "tensorboard").rglob("events*"))
+    expected = {"loss", "clean_loss", "adversarial_loss", "accuracy", "robust_accuracy"}
+    if method == "admm":
+        expected |= {"k", "rho", "nonzero", "churn", "primal_residual", "dual_residual"}
+    assert {f"epoch_{name}" for name in expected} <= scalars(workdir / "tensorboard")
     assert summary["clean_accuracy"] == pytest.approx(float(rows[-1]["val_accuracy"]), abs=0.5)
 
 

@@ -16,6 +16,12 @@ def test_thirds():
     assert thirds(0.3, 200) == ((0, pytest.approx(0.1)), (67, pytest.approx(0.2)), (133, pytest.approx(0.3)))
 
 
+@given(st.integers(1, 400))
+def test_thirds_end_at_eps(epochs):
+    assert value_at(thirds(0.3, epochs), epochs - 1) == pytest.approx(0.3)
+    assert value_at(thirds(0.3, epochs), 0) == pytest.approx(0.3 if epochs == 1 else 0.1)
+
+
 def test_decayed():
     assert decayed(0.05, 25) == ((0, 0.05), (10, pytest.approx(0.04)), (20, pytest.approx(0.032)))
     assert decayed(0.05, 0) == ((0, 0.05),)
