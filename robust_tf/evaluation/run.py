@@ -82,8 +82,8 @@ def show(record, path):
     for flag in record["flags"]:
         console.print(f"suspicious: {flag}", highlight=False)
     console.print(
-        "Gradient attacks alone flatter a net: the true robust accuracy is at most this. On MNIST a black-box attack"
-        " has broken several points more.",
+        "Gradient attacks alone flatter a net, on MNIST above all: the true robust accuracy is at most this, and"
+        " black-box attacks may break more.",
         highlight=False,
     )
     console.print(f"written: {path}", highlight=False, soft_wrap=True)
