@@ -101,8 +101,14 @@ class TrainConfig:
         "admm: adversarial training under a constraint on the weights",
     )
     projection: str = flag(
-        one_of(PROJECTIONS), "irregular", "admm: the constraint; irregular: the k largest weights of all"
+        one_of(PROJECTIONS),
+        "irregular",
+        "admm: the constraint; irregular: the k largest weights of all kernels; per_layer: the same fraction of each;"
+        " n_of_m: 2 of 4 consecutive inputs; block: whole blocks of inputs; codebook: irregular, of few values",
     )
+    floor: float = flag(real(0, 1), "0", "irregular: least fraction kept of each kernel")
+    bits: int = flag(whole(1), "8", "codebook: bits of a weight, that is 2^bits values a kernel, zero among them")
+    block_size: int = flag(whole(1), "4", "block: consecutive inputs in a block; TFLite wants 4 for float, 16 for int8")
     ratio: float = flag(RATIO, "0.1", "admm: fraction of the kernel weights kept")
     ratio_schedule: tuple = flag(
         sequence(RATIO),
@@ -224,6 +230,10 @@ def _check_train(config):
     config = dataclasses.replace(config, **filled)
     if config.conv_relu and config.model != "lenet":
         raise Refusal(f"--conv_relu: expected --model=lenet with it; got {config.model!r}")
+    if config.projection == "codebook" and config.finetune_epochs:
+        raise Refusal(
+            f"--finetune_epochs: expected 0 with a codebook, which masks do not keep; got {config.finetune_epochs}"
+        )
     if config.rho_max < config.rho:
         raise Refusal(f"--rho_max: expected at least --rho ({config.rho:g}); got {config.rho_max:g}")
     if config.ratio_schedule and config.ratio_schedule[-1][1] != config.ratio:

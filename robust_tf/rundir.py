@@ -44,10 +44,10 @@ def default_workdir(config):
     return Path("runs") / f"{config.dataset}-{config.model}-{config.method}-{digest}"
 
 
-def claim(config):
-    """The run directory of `config`, created or, if it holds this very run, resumed.
+def claimable(config):
+    """The run directory of `config`: new, empty, or of this very run, which then resumes. Changes nothing.
 
-    Raises Refusal, and changes nothing, where the folder holds another configuration or foreign files.
+    Raises Refusal where it holds another configuration or foreign files.
     """
     workdir = Path(config.workdir) if config.workdir else default_workdir(config)
     ours = as_json(config)
@@ -63,8 +63,14 @@ def claim(config):
             raise Refusal(f"--workdir={workdir}: expected --epochs >= {theirs['epochs']}; got {ours['epochs']}")
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise Refusal(f"--workdir={workdir}: expected a run directory, an empty or a new folder; got foreign files")
+    return workdir
+
+
+def claim(config):
+    """Writes config.json into the run directory of `config` and returns it; raises Refusal as `claimable`."""
+    workdir = claimable(config)
     try:
-        write_json(workdir / "config.json", ours)
+        write_json(workdir / "config.json", as_json(config))
     except OSError as error:
         raise Refusal(f"--workdir={workdir}: expected a writable folder; got {error}") from None
     return workdir

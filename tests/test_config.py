@@ -64,11 +64,13 @@ REFUSED = [
     ("--model=resnet1", "one of lenet; got 'resnet1'"),
     ("--dataset=mnits", "one of digits, mnist; got 'mnits'"),
     ("--method=magic", "one of normal, da, admm; got 'magic'"),
-    ("--projection=magic", "one of irregular; got 'magic'"),
+    ("--projection=magic", "one of irregular, per_layer, n_of_m, block, codebook; got 'magic'"),
     ("--norm=l7", "one of linf, l2; got 'l7'"),
     ("--optimizer=lion", "one of sgd, adam; got 'lion'"),
     ("--rho=0", "(0, inf); got '0'"),
     ("--rho_max=1e-9", "expected at least --rho"),
+    ("--floor=2", "[0, 1]; got '2'"),
+    ("--bits=0", "an integer >= 1; got '0'"),
     ("--ratio_schedule=0:1,5:0.5", "expected to end at --ratio"),
     ("--epsilon=1", "Unknown command line flag 'epsilon'"),
     ("--flagfile=absent.cfg", "absent.cfg"),
@@ -96,6 +98,11 @@ def test_refusals_say_what_was_expected_and_what_came(flag, message):
 def test_refusals_of_evaluation(flag, message):
     with pytest.raises(Refusal, match=message):
         parse(EvaluateConfig, [flag])
+
+
+def test_masks_do_not_keep_a_codebook():
+    with pytest.raises(Refusal, match="--finetune_epochs: expected 0 with a codebook"):
+        parse(TrainConfig, ["--projection=codebook", "--finetune_epochs=2"])
 
 
 def test_the_attack_is_the_runs_unless_asked_otherwise():

@@ -7,7 +7,7 @@ import pytest
 
 from robust_tf.config import TrainConfig, parse
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import claim, default_workdir, read_json, trained, write_json
+from robust_tf.rundir import claim, claimable, default_workdir, read_json, trained, write_json
 
 
 def config(workdir, *flags):
@@ -49,6 +49,11 @@ def test_another_configuration_is_refused_and_changes_nothing(tmp_path, flag, me
     with pytest.raises(Refusal, match=message):
         claim(config(run, flag))
     assert snapshot(run) == before
+
+
+def test_asking_changes_nothing(tmp_path):
+    assert claimable(config(tmp_path / "run")) == tmp_path / "run"
+    assert not list(tmp_path.iterdir())
 
 
 def test_foreign_files_are_refused_and_kept(tmp_path):

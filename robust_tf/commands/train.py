@@ -4,7 +4,7 @@ import sys
 
 from robust_tf.commands import run
 from robust_tf.config import TrainConfig
-from robust_tf.rundir import claim
+from robust_tf.rundir import claimable
 
 
 def work(config):
@@ -18,7 +18,7 @@ def work(config):
 
 
 def main():
-    run("train", TrainConfig, claim, work)
+    run("train", TrainConfig, claimable, work)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ class Admm(tf.Module):
         self.Z = [tf.Variable(w, trainable=False, name="Z") for w in self.W]
         self.U = [tf.Variable(tf.zeros_like(w), trainable=False, name="U") for w in self.W]
         self.rho = tf.Variable(rho, trainable=False, dtype=tf.float32, name="rho")
-        self.update = tf.function(self._update)
 
     def penalty(self):
         """rho/2 * sum_l ||W_l - Z_l + U_l||^2, a scalar."""
@@ -46,15 +45,15 @@ class Admm(tf.Module):
         for w, z in zip(self.W, self.project([w + u for w, u in zip(self.W, self.U)], k)):
             w.assign(z)
 
-    def _update(self, k, rho):
+    def update(self, k, rho):
         """One boundary: U += W - Z; rho <- `rho` with U rescaled; Z = Pi_k(W + U).
 
         The dual is U * rho, so a new rho rescales U by rho_old / rho_new. Updating Z first and then U from the
         same W would cancel the dual.
 
         Args:
-          k: int32 tensor, weights kept from here on.
-          rho: float32 tensor, penalty weight from here on.
+          k: weights kept from here on.
+          rho: penalty weight from here on.
 
         Returns:
           dict of scalars: primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),

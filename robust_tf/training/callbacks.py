@@ -54,13 +54,13 @@ class AdmmUpdates(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self._step() == 0:
-            self.admm.start(tf.constant(self.k_at(0), tf.int32))
+            self.admm.start(self.k_at(0))
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._step()
         if step % self.interval == 0:
-            k, rho = tf.constant(self.k_at(step), tf.int32), tf.constant(self.rho_at(step), tf.float32)
-            self.report = {"k": int(k), "rho": float(rho), **self.admm.update(k, rho)}
+            k, rho = self.k_at(step), self.rho_at(step)
+            self.report = {"k": k, "rho": rho, **self.admm.update(k, rho)}
 
     def on_test_begin(self, logs=None):
         self.dense = [tf.identity(w) for w in self.admm.W]

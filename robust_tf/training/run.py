@@ -1,7 +1,9 @@
 """train(config): the stages of a recipe, one after the other, in one run directory."""
 
 import csv
+import inspect
 import math
+from functools import partial
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -15,6 +17,7 @@ from robust_tf.data.pipeline import batches, split_validation, stream
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.projections import PROJECTIONS
+from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
 from robust_tf.training import callbacks, schedules
 from robust_tf.training.model import RobustModel
@@ -26,7 +29,7 @@ def train(config):
 
     Test data is never read: the accuracies in summary.json are of held-out training images.
     """
-    workdir = rundir.claim(config)
+    rundir.claimable(config)
     keras.utils.set_random_seed(config.seed)
     dataset = DATASETS[config.dataset]
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
@@ -34,6 +37,10 @@ def train(config):
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
 
+    if config.method == "admm":
+        check_feasible(config, net)
+
+    workdir = rundir.claim(config)
     first = 0
     for stage in RECIPES[config.method](config):
         if stage.epochs:
@@ -55,7 +62,7 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     folder.mkdir(parents=True, exist_ok=True)
     steps_per_epoch = len(data[0]) // config.batch_size
     eps = eps_sequence(config)
-    admm = Admm(kernels(net), PROJECTIONS[config.projection].resolve(), config.rho) if stage.held_by == "admm" else None
+    admm = Admm(kernels(net), projection(config), config.rho) if stage.held_by == "admm" else None
     model = RobustModel(
         masks.wrap(net) if stage.held_by == "masks" else net,
         eps=config.eps,
@@ -130,6 +137,22 @@ def held_by(config, stage, first, admm, steps_per_epoch):
 
     interval = config.admm_interval or steps_per_epoch
     return [callbacks.AdmmUpdates(admm, interval, budget(config.ratio, N), k_at, rho_at)]
+
+
+def projection(config):
+    """The projection (kernels, k) -> kernels that `config` names, with those of its options that it takes."""
+    project = PROJECTIONS[config.projection].resolve()
+    given = {"floor": config.floor, "bits": config.bits, "size": config.block_size}
+    return partial(project, **{name: given[name] for name in inspect.signature(project).parameters if name in given})
+
+
+def check_feasible(config, net):
+    """Raises Refusal where no net satisfies the constraint, before any time is spent on training."""
+    W = kernels(net)
+    try:
+        projection(config)(W, budget(config.ratio, sum(w.shape.num_elements() for w in W)))
+    except ValueError as error:
+        raise Refusal(f"--projection={config.projection} --ratio={config.ratio:g}: {error}") from None
 
 
 def budget(ratio, N):

@@ -10,9 +10,11 @@ import tf_keras as keras
 
 from robust_tf.config import TrainConfig, parse
 from robust_tf.models.kernels import kernels
+from robust_tf.projections import PROJECTIONS
+from robust_tf.refusal import Refusal
 from robust_tf.training import callbacks
 from robust_tf.training.recipes import RECIPES
-from robust_tf.training.run import train
+from robust_tf.training.run import projection, train
 
 FLAGS = ("--width=0.2", "--steps=1", "--optimizer=adam", "--batch_size=383", "--ratio=0.05")
 
@@ -67,6 +69,31 @@ def test_one_shot_ends_with_the_hard_projection(tmp_path):
     counted = sum(np.count_nonzero(w) for w in kernels(load(workdir)))
     assert counted == json.loads((workdir / "summary.json").read_text())["kernels_nonzero"]
     assert counted == round(0.05 * sum(w.shape.num_elements() for w in kernels(load(workdir))))
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_one_shot_with_every_projection(tmp_path, name):
+    """What ships lies in the constraint set: projecting it again changes nothing."""
+    asked = config(tmp_path / "run", "--epochs=1", f"--projection={name}", "--ratio=0.51", "--bits=3")
+    W = kernels(load(train(asked)))
+    k = round(0.51 * sum(w.shape.num_elements() for w in W))
+    assert sum(np.count_nonzero(w) for w in W) <= k
+    for w, z in zip(W, projection(asked)(W, k)):
+        np.testing.assert_array_equal(w, z)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--projection=n_of_m", "--ratio=0.4"), "what 2 of 4 leaves; got"),
+        (("--ratio=0.01", "--floor=0.02"), "the sum of the layers' floors; got"),
+        (("--projection=per_layer", "--ratio=0.0001"), "one for each other layer; got 2"),
+    ],
+)
+def test_constraints_that_no_net_satisfies(tmp_path, flags, message):
+    with pytest.raises(Refusal, match=message):
+        train(config(tmp_path / "run", *flags))
+    assert not (tmp_path / "run").exists()  # the corrected command may have it
 
 
 class Killed(Exception):
