@@ -89,27 +89,28 @@ class TrainConfig:
     """bin/train: trains a net, robust and compressed, into a run directory; the same command resumes it."""
 
     workdir: str = flag(TEXT, None, "run directory; default: runs/NAME, named after the configuration")
+    init_from: str = flag(TEXT, None, "run directory whose net is the start; default: random weights")
     dataset: str = flag(one_of(DATASETS), "digits", "data set")
     data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: ~/tensorflow_datasets")
     model: str = flag(one_of(MODELS), "lenet", "net")
     width: float = flag(real(0, above=True), "1", "factor on the net's units")
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
     method: str = flag(
-        one_of(("normal", "da", "admm")),
+        one_of(("normal", "da", "nap", "ap", "admm")),
         "admm",
-        "normal: natural training; da: dense adversarial training; "
-        "admm: adversarial training under a constraint on the weights",
+        "normal: natural training; da: dense adversarial training; nap, ap: natural, adversarial training, pruning,"
+        " training with the zeros fixed; admm: adversarial training under a constraint on the weights",
     )
     projection: str = flag(
         one_of(PROJECTIONS),
         "irregular",
-        "admm: the constraint; irregular: the k largest weights of all kernels; per_layer: the same fraction of each;"
+        "the constraint of nap, ap, admm; irregular: the k largest of all weights; per_layer: the same fraction of each;"
         " n_of_m: 2 of 4 consecutive inputs; block: whole blocks of inputs; codebook: irregular, of few values",
     )
     floor: float = flag(real(0, 1), "0", "irregular: least fraction kept of each kernel")
     bits: int = flag(whole(1), "8", "codebook: bits of a weight, that is 2^bits values a kernel, zero among them")
     block_size: int = flag(whole(1), "4", "block: consecutive inputs in a block; TFLite wants 4 for float, 16 for int8")
-    ratio: float = flag(RATIO, "0.1", "admm: fraction of the kernel weights kept")
+    ratio: float = flag(RATIO, "0.1", "nap, ap, admm: fraction of the kernel weights kept")
     ratio_schedule: tuple = flag(
         sequence(RATIO),
         None,
@@ -128,7 +129,7 @@ class TrainConfig:
     random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball")
     adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
     epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
-    pretrain_epochs: int = flag(whole(0), "0", "admm: dense adversarial epochs before it")
+    pretrain_epochs: int = flag(whole(0), "0", "nap, ap, admm: dense epochs before it")
     finetune_epochs: int = flag(whole(0), "0", "admm: epochs with the zeros fixed after it")
     batch_size: int = flag(whole(1), "128", "images a step")
     optimizer: str = flag(one_of(("sgd", "adam")), "sgd", "sgd has momentum 0.9")
@@ -223,6 +224,7 @@ def _check_train(config):
     adam = config.optimizer == "adam"
     filled = {
         "data_dir": config.data_dir and os.path.abspath(config.data_dir),  # later stages may run elsewhere
+        "init_from": config.init_from and os.path.abspath(config.init_from),
         "eps": DATASETS[config.dataset].eps if config.eps is None else config.eps,
         "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
@@ -230,6 +232,8 @@ def _check_train(config):
     config = dataclasses.replace(config, **filled)
     if config.conv_relu and config.model != "lenet":
         raise Refusal(f"--conv_relu: expected --model=lenet with it; got {config.model!r}")
+    if config.projection == "codebook" and config.method != "admm":
+        raise Refusal(f"--projection=codebook: expected --method=admm with it; got {config.method}")
     if config.projection == "codebook" and config.finetune_epochs:
         raise Refusal(
             f"--finetune_epochs: expected 0 with a codebook, which masks do not keep; got {config.finetune_epochs}"

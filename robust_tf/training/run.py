@@ -37,7 +37,9 @@ def train(config):
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
 
-    if config.method == "admm":
+    if config.init_from:
+        net.set_weights(load_start(config).get_weights())
+    if any(stage.held_by for stage in RECIPES[config.method](config)):
         check_feasible(config, net)
 
     workdir = rundir.claim(config)
@@ -60,6 +62,10 @@ def run_stage(config, workdir, net, stage, first, data, validation):
         net.load_weights(final)
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if stage.prune:
+        W = kernels(net)
+        for w, z in zip(W, projection(config)(W, budget(config.ratio, count(W)))):
+            w.assign(z)
     steps_per_epoch = len(data[0]) // config.batch_size
     eps = eps_sequence(config)
     admm = Admm(kernels(net), projection(config), config.rho) if stage.held_by == "admm" else None
@@ -125,7 +131,7 @@ def held_by(config, stage, first, admm, steps_per_epoch):
         return [tfmot.sparsity.keras.UpdatePruningStep()]
     if stage.held_by == "":
         return []
-    total, N = stage.epochs * steps_per_epoch, sum(w.shape.num_elements() for w in admm.W)
+    total, N = stage.epochs * steps_per_epoch, count(admm.W)
 
     def k_at(step):
         if config.ratio_schedule:
@@ -150,9 +156,25 @@ def check_feasible(config, net):
     """Raises Refusal where no net satisfies the constraint, before any time is spent on training."""
     W = kernels(net)
     try:
-        projection(config)(W, budget(config.ratio, sum(w.shape.num_elements() for w in W)))
+        projection(config)(W, budget(config.ratio, count(W)))
     except ValueError as error:
         raise Refusal(f"--projection={config.projection} --ratio={config.ratio:g}: {error}") from None
+
+
+def load_start(config):
+    """The net of the run --init_from; raises Refusal where it is not one for this run."""
+    earlier, path = rundir.trained(config.init_from)
+    for key in ("dataset", "model", "width", "conv_relu"):
+        if earlier[key] != getattr(config, key):
+            raise Refusal(
+                f"--init_from={config.init_from}: expected --{key}={getattr(config, key)}; got {earlier[key]}"
+            )
+    return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def count(W):
+    """N, the weights of all kernels together."""
+    return sum(w.shape.num_elements() for w in W)
 
 
 def budget(ratio, N):
@@ -162,8 +184,8 @@ def budget(ratio, N):
 
 def eps_sequence(config):
     """The training radius by epoch: as given, or the thesis' thirds of the epochs before fine-tuning."""
-    pretrain = config.pretrain_epochs if config.method == "admm" else 0
-    return config.eps_schedule or schedules.thirds(config.eps, pretrain + config.epochs)
+    epochs = sum(stage.epochs for stage in RECIPES[config.method](config) if stage.held_by != "masks")
+    return config.eps_schedule or schedules.thirds(config.eps, max(epochs, 1))
 
 
 def k_final_epoch(config, stage, first):
@@ -202,7 +224,7 @@ def summary(config, workdir, net, validation, num_images):
         "dataset": config.dataset,
         "model": config.model,
         "method": config.method,
-        "projection": config.projection if config.method == "admm" else None,
+        "projection": config.projection if nonzero < total else None,
         "kernels_total": total,
         "kernels_nonzero": nonzero,
         "ratio": nonzero / total,

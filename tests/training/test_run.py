@@ -11,6 +11,7 @@ import tf_keras as keras
 from robust_tf.config import TrainConfig, parse
 from robust_tf.models.kernels import kernels
 from robust_tf.projections import PROJECTIONS
+from robust_tf.projections.irregular import irregular
 from robust_tf.refusal import Refusal
 from robust_tf.training import callbacks
 from robust_tf.training.recipes import RECIPES
@@ -38,6 +39,15 @@ def test_recipes_read_like_the_papers():
               for name, recipe in RECIPES.items()}  # fmt: skip
     assert [(s.name, s.epochs, s.adversarial) for s in stages["normal"]] == [("natural", 5, False)]
     assert [(s.name, s.epochs, s.adversarial) for s in stages["da"]] == [("dense", 5, True)]
+    for name, adversarial in (("nap", False), ("ap", True)):
+        dense, finetune = stages[name]
+        assert (dense.epochs, dense.adversarial, dense.held_by, dense.prune) == (2, adversarial, "", False)
+        assert (finetune.epochs, finetune.adversarial, finetune.held_by, finetune.prune) == (
+            5,
+            adversarial,
+            "masks",
+            True,
+        )
     assert [(s.name, s.epochs, s.held_by) for s in stages["admm"]] == [
         ("dense", 2, ""), ("admm", 5, "admm"), ("finetune", 3, "masks")]  # fmt: skip
 
@@ -52,11 +62,12 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     total = sum(w.shape.num_elements() for w in kernels(net))
     assert summary["kernels_nonzero"] == counted
     assert summary["kernels_total"] == total
-    assert counted == (round(0.05 * total) if method == "admm" else total)
+    pruned = method in ("nap", "ap", "admm")
+    assert counted == (round(0.05 * total) if pruned else total)
     assert sum(row["nonzero"] for row in summary["layers"]) == counted
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["epoch"]) for row in rows] == list(range(4 if method == "admm" else 2))
+    assert [int(row["epoch"]) for row in rows] == list(range({"admm": 4, "ap": 3, "nap": 3}.get(method, 2)))
     expected = {"loss", "clean_loss", "adversarial_loss", "accuracy", "robust_accuracy"}
     if method == "admm":
         expected |= {"k", "rho", "nonzero", "churn", "primal_residual", "dual_residual"}
@@ -94,6 +105,20 @@ def test_constraints_that_no_net_satisfies(tmp_path, flags, message):
     with pytest.raises(Refusal, match=message):
         train(config(tmp_path / "run", *flags))
     assert not (tmp_path / "run").exists()  # the corrected command may have it
+
+
+def test_one_dense_run_serves_others(tmp_path):
+    """AP at a vanishing learning rate is the start's k largest weights."""
+    dense = train(config(tmp_path / "dense", "--method=da", "--epochs=1"))
+    flags = ("--method=ap", "--epochs=1", f"--init_from={dense}", "--learning_rate=0")
+    pruned = kernels(load(train(config(tmp_path / "ap", *flags))))
+    W = kernels(load(dense))
+    for got, expected in zip(pruned, irregular(W, round(0.05 * sum(w.shape.num_elements() for w in W)))):
+        np.testing.assert_array_equal(got, expected)
+    with pytest.raises(Refusal, match=r"--init_from=.*: expected --width=0.3; got 0.2"):
+        train(config(tmp_path / "other", *flags, "--width=0.3"))
+    with pytest.raises(Refusal, match="expected a finished run"):
+        train(config(tmp_path / "other", "--method=ap", f"--init_from={tmp_path}"))
 
 
 class Killed(Exception):
