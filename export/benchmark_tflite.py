@@ -18,6 +18,8 @@ import os
 import platform
 import sys
 import time
+import zipfile
+import zlib
 
 RUNTIMES = ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite")
 
@@ -123,7 +125,7 @@ def read_images(path, detail):
     try:
         with np.load(path) as sample:
             images, labels = sample["images"], sample["labels"]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise Refusal("{}: expected a .npz file with images and labels; got {}".format(path, error)) from None
     expected, got = [int(n) for n in detail["shape"][1:]], list(images.shape[1:])
     if got != expected:
@@ -169,19 +171,22 @@ def timed_with_loading(interpreter, path, detail, size, runs):
 
 
 def benchmark(path, Interpreter, runtime, options):
-    """The records of one file, one a protocol."""
+    """The records of one file, one a protocol; without images there is nothing to load."""
     import numpy as np
 
     interpreter = load(Interpreter, path, options.threads, options.batch)
     detail = interpreter.get_input_details()[0]
     images, _ = read_images(options.images, detail)
     in_memory = timed_in_memory(interpreter, images, options.batch, options.runs, options.warmup)
-    with_loading, predicted, labels = timed_with_loading(
-        interpreter, options.images, detail, options.batch, options.runs
-    )
-    accuracy = None if labels is None else float(np.mean(np.array(predicted) == labels[: len(predicted)]))
+    protocols, accuracy = [("memory", in_memory)], None
+    if options.images:
+        with_loading, predicted, labels = timed_with_loading(
+            interpreter, options.images, detail, options.batch, options.runs
+        )
+        protocols.append(("loading", with_loading))
+        accuracy = float(np.mean(np.array(predicted) == labels[: len(predicted)]))
     records = []
-    for protocol, seconds in (("memory", in_memory), ("loading", with_loading)):
+    for protocol, seconds in protocols:
         milliseconds = np.array(seconds) * 1000
         records.append(
             {
@@ -230,7 +235,7 @@ def parse(argv):
     parser = OneLine(prog="benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help=".tflite file, or a folder of them")
     parser.add_argument("--images", help="sample.npz with images and labels; default: the one beside the files")
-    parser.add_argument("--runs", type=positive, default=200, help="timed runs (default: 200)")
+    parser.add_argument("--runs", type=positive, default=200, help="timed runs, or images loaded (default: 200)")
     parser.add_argument("--warmup", type=positive, default=20, help="runs before them (default: 20)")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--batch", type=positive, default=1, help="images a run (default: 1)")
@@ -238,6 +243,8 @@ def parse(argv):
     parser.add_argument("--runtime", choices=names, default="auto", help="default: the first installed, in this order")
     parser.add_argument("--json", help="file to write the records to")
     options = parser.parse_args(argv)
+    if options.json and not os.path.isdir(os.path.dirname(options.json) or "."):
+        raise Refusal("--json: expected a file in an existing folder; got {!r}".format(options.json))
     files = sorted(glob.glob(os.path.join(options.path, "*.tflite"))) if os.path.isdir(options.path) else [options.path]
     if not files or not os.path.isfile(files[0]):
         raise Refusal("expected a .tflite file or a folder of them; got {!r}".format(options.path))

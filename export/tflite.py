@@ -8,7 +8,6 @@ sparse    float32; kernels of at least 30 % zeros are stored as indices and valu
 
 import gzip
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -103,13 +102,12 @@ def export(config):
     images, labels = dataset.load("test", data_dir)
     x, y = images[: config.num_images].astype(np.float32) / 255, labels[: config.num_images]
     representative = dataset.load("train", data_dir)[0][:REPRESENTATIVE].astype(np.float32) / 255
+    folder = rundir.subfolder(config.workdir, "export")
     logits_fn = inference(net)
     logits = in_batches(logits_fn, x)
     attack = {"eps": trained_as["eps"], "norm": trained_as["norm"], "steps": config.steps}
     x_adv, y_adv = attacked(logits_fn, x, y, attack, config)
 
-    folder = Path(config.workdir) / "export"
-    folder.mkdir(exist_ok=True)
     np.savez_compressed(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
     files, left_out = [], []
     with progress_bar() as progress:
@@ -122,11 +120,14 @@ def export(config):
                 partial.replace(folder / files[-1]["file"])
             except Exception as error:  # the converter and the runtimes raise types of their own
                 left_out.append({"format": name, "reason": " ".join(str(error).split())[:500]})
-                (folder / f"model_{name}.tflite").unlink(missing_ok=True)
                 partial.unlink(missing_ok=True)
             progress.advance(task)
+    for path in folder.glob("*.tflite"):  # of an earlier export, perhaps of another net
+        if path.name not in [row["file"] for row in files]:
+            path.unlink()
     manifest = {
         "files": files,
+        "model_sha256": rundir.digest(config.workdir),
         "left_out": left_out,
         "num_images": len(x),
         "keras_clean_accuracy": float(np.mean(logits.argmax(-1) == y)),

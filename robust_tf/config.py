@@ -27,7 +27,7 @@ class Kind(flags.ArgumentParser):
     def parse(self, argument):
         try:
             value = self.read(argument)
-        except (ValueError, ZeroDivisionError):
+        except (ValueError, ArithmeticError):
             value = None
         if value is None:
             raise ValueError(f"expected {self.expected}; got {argument!r}")
@@ -48,9 +48,10 @@ def real(low, high=float("inf"), *, above=False):
     return Kind(f"a number or fraction in {interval}", read)
 
 
-def whole(low):
-    """An integer of at least `low`."""
-    return Kind(f"an integer >= {low}", lambda text: int(text) if int(text) >= low else None)
+def whole(low, high=None):
+    """An integer in [low, high]; without `high`, up to what TensorFlow counts with."""
+    expected = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
+    return Kind(expected, lambda text: int(text) if low <= int(text) <= (high or 2**31 - 1) else None)
 
 
 def one_of(names):
@@ -59,7 +60,12 @@ def one_of(names):
 
 def listed(kind):
     """Comma-separated values of `kind`, at least one."""
-    return Kind(f"comma-separated: {kind.expected}", lambda text: tuple(kind.parse(part) for part in text.split(",")))
+
+    def read(text):
+        values = tuple(kind.parse(part) for part in text.split(","))
+        return values if len(set(values)) == len(values) else None
+
+    return Kind(f"comma-separated, each once: {kind.expected}", read)
 
 
 def sequence(kind):
@@ -80,8 +86,13 @@ EPS = real(0, 1)
 RATIO = real(0, 1, above=True)
 
 
-def flag(kind, default, help):
-    return dataclasses.field(default=None, metadata={"kind": kind, "default": default, "help": help})
+def flag(kind, default, help, methods=()):
+    """A field read from --NAME; `methods`, where given, are the only ones that it means anything to."""
+    metadata = {"kind": kind, "default": default, "help": help, "methods": methods}
+    return dataclasses.field(default=None, metadata=metadata)
+
+
+PRUNING = ("nap", "ap", "admm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,17 +115,23 @@ class TrainConfig:
     projection: str = flag(
         one_of(PROJECTIONS),
         "irregular",
-        "the constraint of nap, ap, admm; irregular: the k largest of all weights; per_layer: the same fraction of each;"
+        "constraint of nap, ap, admm; irregular: the k largest of all weights; per_layer: the same fraction of each;"
         " n_of_m: 2 of 4 consecutive inputs; block: whole blocks of inputs; codebook: irregular, of few values",
+        PRUNING,
     )
-    floor: float = flag(real(0, 1), "0", "irregular: least fraction kept of each kernel")
-    bits: int = flag(whole(1), "8", "codebook: bits of a weight, that is 2^bits values a kernel, zero among them")
-    block_size: int = flag(whole(1), "4", "block: consecutive inputs in a block; TFLite wants 4 for float, 16 for int8")
-    ratio: float = flag(RATIO, "0.1", "nap, ap, admm: fraction of the kernel weights kept")
+    floor: float = flag(real(0, 1), "0", "irregular: least fraction kept of each kernel", PRUNING)
+    bits: int = flag(
+        whole(1, 16), "8", "codebook: bits of a weight; 2^bits values a kernel, zero among them", ("admm",)
+    )
+    block_size: int = flag(
+        whole(1), "4", "block: consecutive inputs in one; TFLite wants 4 for float, 16 for int8", PRUNING
+    )
+    ratio: float = flag(RATIO, "0.1", "nap, ap, admm: fraction of the kernel weights kept", PRUNING)
     ratio_schedule: tuple = flag(
         sequence(RATIO),
         None,
         "admm: kept fraction; default: a cubic fall to --ratio between 10 % and 60 % of the stage",
+        ("admm",),
     )
     norm: str = flag(one_of(NORMS), "linf", "norm of the attack")
     eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the data set's")
@@ -129,8 +146,8 @@ class TrainConfig:
     random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball")
     adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
     epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
-    pretrain_epochs: int = flag(whole(0), "0", "nap, ap, admm: dense epochs before it")
-    finetune_epochs: int = flag(whole(0), "0", "admm: epochs with the zeros fixed after it")
+    pretrain_epochs: int = flag(whole(0), "0", "nap, ap, admm: dense epochs before it", PRUNING)
+    finetune_epochs: int = flag(whole(0), "0", "admm: epochs with the zeros fixed after it", ("admm",))
     batch_size: int = flag(whole(1), "128", "images a step")
     optimizer: str = flag(one_of(("sgd", "adam")), "sgd", "sgd has momentum 0.9")
     learning_rate: float = flag(real(0), None, "default: 0.05 for sgd, 0.001 for adam")
@@ -139,12 +156,15 @@ class TrainConfig:
         real(0), None, "decay of kernels, times the learning rate; default: 5e-4 for sgd, 0 for adam"
     )
     admm_interval: int = flag(
-        whole(1), None, "steps between updates of Z and U; 1 is the literal algorithm; default: an epoch"
+        whole(1),
+        None,
+        "admm: steps between updates of Z and U; 1 is the literal algorithm; default: an epoch",
+        ("admm",),
     )
-    rho: float = flag(real(0, above=True), "0.001", "admm: first penalty weight")
-    rho_max: float = flag(real(0, above=True), "1", "admm: last penalty weight, reached geometrically")
+    rho: float = flag(real(0, above=True), "0.001", "admm: first penalty weight", ("admm",))
+    rho_max: float = flag(real(0, above=True), "1", "admm: last penalty weight, reached geometrically", ("admm",))
     checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
-    seed: int = flag(whole(0), "0", "seed of everything random")
+    seed: int = flag(whole(0, 2**31 - 1), "0", "seed of everything random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +183,7 @@ class EvaluateConfig:
     alpha: float = flag(real(0, 1), None, "step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)")
     restarts: int = flag(whole(1), "1", "random starts; an image counts as robust if it survives all")
     num_images: int = flag(whole(1), None, "first test images to use; default: all")
-    batch_size: int = flag(whole(1), "500", "images attacked at once; changes time, not results")
+    batch_size: int = flag(whole(1), "500", "images attacked at once; with it the random starts change")
     seed: int = flag(whole(0), "0", "seed of the random starts")
 
 
@@ -211,11 +231,15 @@ def parse(Config, argv):
     values = _define(Config)
     try:
         rest = values(["command", *argv])[1:]
-    except flags.Error as error:
+    except (flags.Error, UnicodeDecodeError) as error:
         raise Refusal(" ".join(str(error).split())) from None
     if rest:
         raise Refusal(f"expected flags only, --name=value; got {rest[0]!r}")
     config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
+    for field in dataclasses.fields(Config):
+        methods = field.metadata["methods"]
+        if methods and config.method not in methods and values[field.name].present:
+            raise Refusal(f"--{field.name}: expected --method={'|'.join(methods)} with it; got {config.method}")
     return CHECKS[Config](config)
 
 

@@ -19,10 +19,3 @@ class Entry:
 
     def __call__(self, *args, **kwargs):
         return self.resolve()(*args, **kwargs)
-
-
-def lookup(registry, name):
-    """registry[name]; raises KeyError with the known names."""
-    if name not in registry:
-        raise KeyError(f"expected one of {', '.join(registry)}; got {name!r}")
-    return registry[name]

@@ -9,6 +9,8 @@ import json
 import os
 from pathlib import Path
 
+from robust_tf.config import TrainConfig
+from robust_tf.data import DATASETS
 from robust_tf.refusal import Refusal
 
 # Where a run and its data lie is no part of what it is, and more epochs continue it.
@@ -17,19 +19,31 @@ FREE = ("workdir", "data_dir", "epochs")
 
 def write_json(path, record):
     """Writes atomically: a reader sees the old file or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(partial, path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    replace(path, lambda partial: partial.write_text(json.dumps(record, indent=2) + "\n"))
 
 
 def read_json(path):
-    """The record in `path`; raises Refusal where it is missing or damaged."""
+    """The record (a dict or a list of them) in `path`; raises Refusal where it is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text())
+        record = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise Refusal(f"expected a readable JSON file {path}; got {error}") from None
+    if not isinstance(record, dict | list):
+        raise Refusal(f"expected a JSON record in {path}; got {record!r}")
+    return record
+
+
+def read_config(workdir):
+    """config.json of a run as a dict with a value for every flag of bin/train; raises Refusal where it is not one."""
+    record = read_json(Path(workdir) / "config.json")
+    missing = [field.name for field in dataclasses.fields(TrainConfig) if field.name not in record]
+    if missing:
+        raise Refusal(f"{workdir}/config.json: expected a configuration of bin/train; got one without {missing[0]}")
+    if record["dataset"] not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise Refusal(f"{workdir}/config.json: expected a dataset of {known}; got {record['dataset']!r}")
+    return record
 
 
 def as_json(config):
@@ -52,15 +66,16 @@ def claimable(config):
     workdir = Path(config.workdir) if config.workdir else default_workdir(config)
     ours = as_json(config)
     if (workdir / "config.json").exists():
-        theirs = read_json(workdir / "config.json")
+        theirs = read_config(workdir)
         for key in sorted(ours.keys() | theirs.keys()):
             if key not in FREE and ours.get(key) != theirs.get(key):
                 raise Refusal(
                     f"--workdir={workdir} belongs to another configuration: expected --{key}={theirs.get(key)};"
                     f" got {ours.get(key)}"
                 )
-        if ours["epochs"] < theirs["epochs"]:
-            raise Refusal(f"--workdir={workdir}: expected --epochs >= {theirs['epochs']}; got {ours['epochs']}")
+        finished = read_json(workdir / "summary.json")["epochs"] if (workdir / "summary.json").exists() else 0
+        if ours["epochs"] < finished:
+            raise Refusal(f"--workdir={workdir}: expected --epochs >= {finished}, as trained; got {ours['epochs']}")
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise Refusal(f"--workdir={workdir}: expected a run directory, an empty or a new folder; got foreign files")
     return workdir
@@ -81,4 +96,26 @@ def trained(workdir):
     workdir = Path(workdir)
     if not (workdir / "model.keras").exists():
         raise Refusal(f"--workdir={workdir}: expected a finished run of bin/train (model.keras); got none")
-    return read_json(workdir / "config.json"), workdir / "model.keras"
+    return read_config(workdir), workdir / "model.keras"
+
+
+def digest(workdir):
+    """SHA-256 of model.keras: which net a record speaks of."""
+    return hashlib.sha256((Path(workdir) / "model.keras").read_bytes()).hexdigest()
+
+
+def subfolder(workdir, name):
+    """WORKDIR/name, made if need be; raises Refusal where it cannot be written."""
+    folder = Path(workdir) / name
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"expected a writable folder {folder}; got {error}") from None
+    return folder
+
+
+def replace(path, write):
+    """write(partial), then partial -> path: whoever reads `path` sees a whole file, or the one before."""
+    partial = Path(path).with_name(f"partial-{Path(path).name}")
+    write(partial)
+    os.replace(partial, path)

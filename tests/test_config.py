@@ -70,7 +70,11 @@ REFUSED = [
     ("--rho=0", "(0, inf); got '0'"),
     ("--rho_max=1e-9", "expected at least --rho"),
     ("--floor=2", "[0, 1]; got '2'"),
-    ("--bits=0", "an integer >= 1; got '0'"),
+    ("--bits=17", "an integer in [1, 16]; got '17'"),
+    ("--seed=4294967296", "an integer in [0, 2147483647]; got '4294967296'"),
+    ("--rho=1e400", "(0, inf); got '1e400'"),
+    ("--eps=inf", "[0, 1]; got 'inf'"),
+    ("--flagfile=/bin/sh", "utf-8"),
     ("--ratio_schedule=0:1,5:0.5", "expected to end at --ratio"),
     ("--epsilon=1", "Unknown command line flag 'epsilon'"),
     ("--flagfile=absent.cfg", "absent.cfg"),
@@ -90,6 +94,7 @@ def test_refusals_say_what_was_expected_and_what_came(flag, message):
     ("flag", "message"),
     [
         ("--attacks=fgsm,magic", "one of fgsm, pgd"),
+        ("--attacks=fgsm,fgsm", "comma-separated, each once"),
         ("--restarts=0", "an integer >= 1"),
         ("--mode=magic", "one of attacks"),
         ("--eps=0.1", "--workdir: expected a run directory"),
@@ -100,6 +105,20 @@ def test_refusals_of_evaluation(flag, message):
         parse(EvaluateConfig, [flag])
 
 
+@pytest.mark.parametrize(
+    ("method", "flag", "message"),
+    [
+        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|admm with it; got da"),
+        ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=admm with it; got normal"),
+        ("ap", "--rho=1", "--rho: expected --method=admm with it; got ap"),
+    ],
+)
+def test_flags_that_the_method_has_no_use_for(method, flag, message):
+    with pytest.raises(Refusal) as refusal:
+        parse(TrainConfig, [f"--method={method}", flag])
+    assert str(refusal.value) == message
+
+
 def test_masks_do_not_keep_a_codebook():
     with pytest.raises(Refusal, match="--finetune_epochs: expected 0 with a codebook"):
         parse(TrainConfig, ["--projection=codebook", "--finetune_epochs=2"])
@@ -108,7 +127,7 @@ def test_masks_do_not_keep_a_codebook():
 def test_the_attack_is_the_runs_unless_asked_otherwise():
     run = {"eps": 0.3, "norm": "l2"}
     asked = settings(parse(EvaluateConfig, ["--workdir=x", "--steps=7"]), run)
-    assert (asked["eps"], asked["norm"], asked["steps"], asked["alpha"]) == (0.3, "l2", 7, None)
+    assert (asked["eps"], asked["norm"], asked["steps"], asked["alpha"]) == (0.3, "l2", 7, 2.5 * 0.3 / 7)
     asked = settings(parse(EvaluateConfig, ["--workdir=x", "--eps=1/4", "--norm=linf"]), run)
     assert (asked["eps"], asked["norm"]) == (0.25, "linf")
     with pytest.raises(Refusal, match=r"--alpha: expected at most eps \(0.3\); got 0.5"):

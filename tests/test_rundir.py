@@ -7,7 +7,7 @@ import pytest
 
 from robust_tf.config import TrainConfig, parse
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import claim, claimable, default_workdir, read_json, trained, write_json
+from robust_tf.rundir import claim, claimable, default_workdir, read_json, subfolder, trained, write_json
 
 
 def config(workdir, *flags):
@@ -40,11 +40,12 @@ def test_more_epochs_continue(tmp_path):
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("--eps=0.01", "expected --eps=0.1; got 0.01"), ("--epochs=2", "expected --epochs >= 3; got 2")],
+    [("--eps=0.01", "expected --eps=0.1; got 0.01"), ("--epochs=2", "expected --epochs >= 3, as trained; got 2")],
 )
 def test_another_configuration_is_refused_and_changes_nothing(tmp_path, flag, message):
     run = tmp_path / "run"
     claim(config(run))
+    write_json(run / "summary.json", {"epochs": 3})
     before = snapshot(run)
     with pytest.raises(Refusal, match=message):
         claim(config(run, flag))
@@ -56,6 +57,11 @@ def test_asking_changes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_epochs_that_were_only_asked_for_may_be_taken_back(tmp_path):
+    claim(config(tmp_path / "run", "--epochs=500"))
+    assert claim(config(tmp_path / "run", "--epochs=5")) == tmp_path / "run"
+
+
 def test_foreign_files_are_refused_and_kept(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(Refusal, match="foreign files"):
@@ -63,13 +69,38 @@ def test_foreign_files_are_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_damaged_config_is_refused_and_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ('{"dataset": "dig', "readable JSON"),
+        ("null", "expected a JSON record"),
+        ("{}", "got one without workdir"),
+        ('{"dataset": "nope"}', "got one without workdir"),
+    ],
+)
+def test_a_damaged_config_is_refused_and_kept(tmp_path, damaged, message):
     run = tmp_path / "run"
     claim(config(run))
-    (run / "config.json").write_text('{"dataset": "dig')
-    with pytest.raises(Refusal, match="readable JSON"):
+    (run / "config.json").write_text(damaged)
+    (run / "model.keras").write_bytes(b"")
+    for ask in (lambda: claim(config(run)), lambda: trained(run)):
+        with pytest.raises(Refusal, match=message):
+            ask()
+    assert (run / "config.json").read_text() == damaged
+
+
+def test_a_data_set_that_is_not_known(tmp_path):
+    run = claim(config(tmp_path / "run"))
+    record = read_json(run / "config.json")
+    write_json(run / "config.json", {**record, "dataset": "nope"})
+    with pytest.raises(Refusal, match="expected a dataset of digits, mnist; got 'nope'"):
         claim(config(run))
-    assert (run / "config.json").read_text() == '{"dataset": "dig'
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "evaluation").write_text("mine")
+    with pytest.raises(Refusal, match="expected a writable folder"):
+        subfolder(tmp_path, "evaluation")
 
 
 def test_default_name_follows_the_configuration():

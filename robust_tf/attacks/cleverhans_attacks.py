@@ -10,7 +10,7 @@ import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from robust_tf.attacks.pgd import step_size
+from robust_tf.attacks import default_alpha
 
 ORDERS = {"linf": np.inf, "l2": 2}
 
@@ -43,15 +43,15 @@ def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_star
       alpha: step size in pixels, at most eps; None means min(eps, 2.5 eps / steps).
       random_start: starts at a random point of the ball, else at x.
       restarts: runs from different random starts.
-      seed: of the random starts.
+      seed: of the random starts, one integer or several.
 
     Returns:
       x_adv [B, H, W, C].
     """
-    alpha = float(step_size(eps, steps)) if alpha is None else alpha
+    alpha = default_alpha(eps, steps) if alpha is None else alpha
     best, least = x, margin(logits_fn(x), y)
     for restart in range(restarts):
-        tf.random.set_seed(seed + restart)
+        tf.random.set_seed(int(np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(1)[0]))
         x_adv = projected_gradient_descent(
             logits_fn, x, eps, alpha, steps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0,
             rand_init=random_start, sanity_checks=False,

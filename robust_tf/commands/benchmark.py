@@ -18,6 +18,8 @@ def arguments(argv):
             rest = argv[i + 1 :]
             if not folder and rest:
                 folder = rest.pop(0)
+            if not folder:
+                raise benchmark_tflite.Refusal("--workdir: expected a run directory; got none")
             export = Path(folder) / "export"
             given = any(other.startswith("--json") for other in argv)
             return [*argv[:i], str(export), *([] if given else [f"--json={export / 'benchmark.json'}"]), *rest]
@@ -28,7 +30,11 @@ def main():
     argv = sys.argv[1:]
     if {"-h", "--help"} & set(argv):
         print(__doc__)
-    sys.exit(benchmark_tflite.main(arguments(argv)))
+    try:
+        sys.exit(benchmark_tflite.main(arguments(argv)))
+    except benchmark_tflite.Refusal as refusal:
+        print(f"benchmark: {refusal}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-TEST = 360  # the last fifth: other writers than the training scans
+TEST = 360  # the last fifth
 
 
 def load(split, data_dir=None):

@@ -44,8 +44,9 @@ def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=
         for name in attacks:
             attack = ATTACKS[name].resolve()
             takes = inspect.signature(attack).parameters
+            given = {**settings, "seed": (settings["seed"], start)}  # every batch has draws of its own
             began = time.perf_counter()
-            x_adv = attack(logits_fn, x, y, **{key: settings[key] for key in settings if key in takes})
+            x_adv = attack(logits_fn, x, y, **{key: value for key, value in given.items() if key in takes})
             survived[name].append(correct(logits_fn, x_adv, y))
             seconds[name] += time.perf_counter() - began
             progress(len(x))

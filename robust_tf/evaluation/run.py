@@ -1,9 +1,6 @@
 """evaluate(config): attacks a trained run on test images and writes one record."""
 
-from pathlib import Path
-
 import numpy as np
-import tf_keras as keras
 from rich.console import Console
 from rich.table import Table
 
@@ -12,17 +9,14 @@ from robust_tf.data import DATASETS
 from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.sanity import sanity_flags
 from robust_tf.evaluation.settings import settings
-from robust_tf.refusal import Refusal
+from robust_tf.models.load import load_net
 from robust_tf.terminal import progress_bar
 
 
 def load_trained(config):
     """(net, training configuration, data folder) of a finished run."""
     trained_as, path = rundir.trained(config.workdir)
-    try:
-        net = keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise Refusal(f"expected a Keras net in {path}; got {error}") from error
+    net = load_net(path)
     return net, trained_as, config.data_dir or trained_as["data_dir"]
 
 
@@ -30,6 +24,7 @@ def evaluate(config):
     """Measures clean and robust accuracy; returns the path of the JSON record."""
     net, trained_as, data_dir = load_trained(config)
     asked = settings(config, trained_as)
+    folder = rundir.subfolder(config.workdir, "evaluation")
     images, labels = DATASETS[trained_as["dataset"]].load("test", data_dir)
     images, labels = images[: config.num_images], labels[: config.num_images]
 
@@ -45,6 +40,7 @@ def evaluate(config):
         "attacks": list(config.attacks),
         **asked,
         "num_images": len(images),
+        "model_sha256": rundir.digest(config.workdir),
         "clean_accuracy": float(clean.mean()),
         "robust_accuracy": float(robust.mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in survived.items()},
@@ -52,7 +48,7 @@ def evaluate(config):
         "per_attack_seconds": {name: round(value, 2) for name, value in seconds.items()},
         "seconds": round(sum(seconds.values()), 2),
     }
-    path = Path(config.workdir) / "evaluation" / f"{name_of(record)}.json"
+    path = folder / f"{name_of(record)}.json"
     rundir.write_json(path, record)
     show(record, path)
     return path
@@ -60,18 +56,17 @@ def evaluate(config):
 
 def name_of(record):
     """A file name that tells the attack apart: the same command overwrites its own record only."""
-    parts = [record["mode"], *record["attacks"], record["norm"], f"eps{record['eps']:g}", f"steps{record['steps']}"]
-    parts += [f"alpha{record['alpha']:g}"] if record["alpha"] is not None else []
-    return "-".join([*parts, f"restarts{record['restarts']}", f"seed{record['seed']}", f"n{record['num_images']}"])
+    numbers = [f"{key}{record[key]:g}" for key in ("eps", "steps", "alpha", "restarts", "seed")]
+    return "-".join([record["mode"], *record["attacks"], record["norm"], *numbers, f"n{record['num_images']}"])
 
 
 def show(record, path):
     """Prints the record as a table."""
-    alpha = "min(eps, 2.5 eps / steps)" if record["alpha"] is None else f"{record['alpha']:g}"
     table = Table(
         "under", "accuracy", "seconds",
         title=f"{record['num_images']:,} test images, {record['norm']} eps {record['eps']:g}",
-        caption=f"steps {record['steps']}, alpha {alpha}, restarts {record['restarts']}, seed {record['seed']}",
+        caption=f"steps {record['steps']}, alpha {record['alpha']:g}, restarts {record['restarts']},"
+        f" seed {record['seed']}",
     )  # fmt: skip
     table.add_row("no attack", f"{record['clean_accuracy']:.2%}", "")
     for name, accuracy in record["per_attack"].items():

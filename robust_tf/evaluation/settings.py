@@ -1,5 +1,6 @@
 """The attack's settings of an evaluation: as asked, else as the run was trained."""
 
+from robust_tf.attacks import default_alpha
 from robust_tf.refusal import Refusal
 
 
@@ -17,7 +18,7 @@ def settings(config, trained_as):
         "eps": eps,
         "norm": config.norm or trained_as["norm"],
         "steps": config.steps,
-        "alpha": config.alpha,
+        "alpha": default_alpha(eps, config.steps) if config.alpha is None else config.alpha,
         "restarts": config.restarts,
         "seed": config.seed,
     }

@@ -2,13 +2,13 @@
 
 import csv
 import math
-import os
 import time
 from pathlib import Path
 
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.rundir import replace
 from robust_tf.training.schedules import value_at
 
 
@@ -71,7 +71,7 @@ class AdmmUpdates(keras.callbacks.Callback):
             w.assign(dense)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs.update({name: float(value) for name, value in self.report.items()})
+        logs.update({name: float(value) for name, value in self.report.items()}, validated_at=self.k)
 
     def _step(self):
         return int(self.model.optimizer.iterations)
@@ -101,9 +101,7 @@ class KeepBest(keras.callbacks.Callback):
     def on_test_end(self, logs=None):
         if self.epoch >= self.first_epoch and logs[self.monitor] > self.best:
             self.best.assign(logs[self.monitor])
-            partial = self.path.with_name(f"partial-{self.path.name}")
-            self.net.save_weights(partial)
-            os.replace(partial, self.path)
+            replace(self.path, self.net.save_weights)
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -126,20 +124,28 @@ FIELDS = (
 )  # fmt: skip
 
 
+def rows(path):
+    """The rows of history.csv as dicts; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class History(keras.callbacks.Callback):
     """Appends one row an epoch to history.csv; rows of epochs that a resumed run repeats are dropped first."""
 
     def __init__(self, path, stage, first_epoch):
         super().__init__()
         self.path, self.stage = Path(path), stage
-        rows = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < first_epoch]
-        with self.path.open("w", newline="") as file:
+        kept = [row for row in rows(self.path) if int(row["epoch"]) < first_epoch]
+        replace(self.path, lambda partial: self._write(partial, kept))
+
+    def _write(self, path, kept):
+        with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(kept)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -174,7 +180,7 @@ class Report(keras.callbacks.Callback):
         self.progress.advance(self.task)
 
     def on_epoch_end(self, epoch, logs=None):
-        kept = f", {int(logs['nonzero']):,} weights" if "nonzero" in logs else ""
+        kept = f", k {int(logs['k']):,}, validated at {logs['validated_at']:,} weights" if "k" in logs else ""
         self.progress.console.print(
             f"{self.stage} epoch {epoch + 1}/{self.last_epoch}: loss {logs['loss']:.3f}, validation accuracy"
             f" {logs['val_accuracy']:.1%} clean, {logs['val_robust_accuracy']:.1%} under PGD"

@@ -1,6 +1,5 @@
 """train(config): the stages of a recipe, one after the other, in one run directory."""
 
-import csv
 import inspect
 import math
 from functools import partial
@@ -12,10 +11,12 @@ import tf_keras as keras
 from robust_tf import rundir
 from robust_tf.compression import masks
 from robust_tf.compression.admm import Admm
+from robust_tf.config import PRUNING
 from robust_tf.data import DATASETS
 from robust_tf.data.pipeline import batches, split_validation, stream
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernel_layers, kernels
+from robust_tf.models.load import load_net
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
@@ -33,6 +34,8 @@ def train(config):
     keras.utils.set_random_seed(config.seed)
     dataset = DATASETS[config.dataset]
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
+    if len(data[0]) < config.batch_size:
+        raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
     validation = batches(*held_out, batch_size=500)
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
@@ -48,8 +51,9 @@ def train(config):
         if stage.epochs:
             run_stage(config, workdir, net, stage, first, data, validation)
         first += stage.epochs
-    net.save(workdir / "model.keras")
-    rundir.write_json(workdir / "summary.json", summary(config, workdir, net, validation, len(held_out[0])))
+    record = summary(config, workdir, net, validation, len(held_out[0]))
+    rundir.replace(workdir / "model.keras", net.save)
+    rundir.write_json(workdir / "summary.json", record)
     return workdir
 
 
@@ -59,7 +63,7 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
     final = folder / f"final-{last}.weights.h5"
     if final.exists():
-        net.load_weights(final)
+        read(final, net.load_weights)
         return
     folder.mkdir(parents=True, exist_ok=True)
     if stage.prune:
@@ -67,7 +71,8 @@ def run_stage(config, workdir, net, stage, first, data, validation):
         for w, z in zip(W, projection(config)(W, budget(config.ratio, count(W)))):
             w.assign(z)
     steps_per_epoch = len(data[0]) // config.batch_size
-    eps = eps_sequence(config)
+    eps = eps_sequence(config) if stage.adversarial else ((0, 0.0),)
+    steps = (config.steps_schedule or ((0, config.steps),)) if stage.adversarial else ((0, 0),)
     admm = Admm(kernels(net), projection(config), config.rho) if stage.held_by == "admm" else None
     model = RobustModel(
         masks.wrap(net) if stage.held_by == "masks" else net,
@@ -92,8 +97,10 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
     state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best)
     manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
-    manager.restore_or_initialize()
+    read(folder, lambda _: manager.restore_or_initialize())
     start = int(epoch)
+    if start > last:
+        raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
 
     with progress_bar() as progress:
         model.fit(
@@ -107,7 +114,7 @@ def run_stage(config, workdir, net, stage, first, data, validation):
                 callbacks.StopOnNan(),
                 callbacks.Schedule(
                     eps=eps,
-                    steps=config.steps_schedule or ((0, config.steps),),
+                    steps=steps,
                     learning_rate=config.learning_rate_schedule or schedules.decayed(config.learning_rate, last),
                 ),
                 best,
@@ -121,8 +128,21 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     if stage.held_by == "masks":
         masks.apply(model.net)
     if best.path.exists():
-        net.load_weights(best.path)
-    net.save_weights(final)
+        read(best.path, net.load_weights)
+    elif admm:
+        admm.project_hard(budget(config.ratio, count(admm.W)))
+    rundir.replace(final, net.save_weights)
+
+
+def read(path, load):
+    """load(path); raises Refusal where what an earlier run left there is damaged."""
+    try:
+        return load(path)
+    except Exception as error:  # h5py and TensorFlow raise many types
+        reason = [*str(error).splitlines(), ""][0]
+        raise Refusal(
+            f"expected a readable checkpoint in {path}; got {reason}; without it training starts anew"
+        ) from error
 
 
 def held_by(config, stage, first, admm, steps_per_epoch):
@@ -142,6 +162,8 @@ def held_by(config, stage, first, admm, steps_per_epoch):
         return schedules.geometric(step / total, config.rho, config.rho_max)
 
     interval = config.admm_interval or steps_per_epoch
+    if interval > total:
+        raise Refusal(f"--admm_interval: expected at most the stage's {total} steps; got {interval}")
     return [callbacks.AdmmUpdates(admm, interval, budget(config.ratio, N), k_at, rho_at)]
 
 
@@ -156,6 +178,8 @@ def check_feasible(config, net):
     """Raises Refusal where no net satisfies the constraint, before any time is spent on training."""
     W = kernels(net)
     try:
+        if budget(config.ratio, count(W)) < 1:
+            raise ValueError(f"expected at least one of {count(W)} weights; got none")
         projection(config)(W, budget(config.ratio, count(W)))
     except ValueError as error:
         raise Refusal(f"--projection={config.projection} --ratio={config.ratio:g}: {error}") from None
@@ -169,7 +193,7 @@ def load_start(config):
             raise Refusal(
                 f"--init_from={config.init_from}: expected --{key}={getattr(config, key)}; got {earlier[key]}"
             )
-    return keras.models.load_model(path, compile=False, safe_mode=True)
+    return load_net(path)
 
 
 def count(W):
@@ -217,9 +241,10 @@ def summary(config, workdir, net, validation, num_images):
         {"layer": layer.name, "kernels": w.shape.num_elements(), "nonzero": int(tf.math.count_nonzero(w))}
         for layer, w in zip(kernel_layers(net), kernels(net))
     ]
+    seconds = sum(float(row["seconds"]) for row in callbacks.rows(workdir / "history.csv"))
     total, nonzero = sum(row["kernels"] for row in layers), sum(row["nonzero"] for row in layers)
-    with (workdir / "history.csv").open(newline="") as file:
-        seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    if config.method in PRUNING and nonzero > budget(config.ratio, total):
+        raise AssertionError(f"{nonzero} weights are left where {budget(config.ratio, total)} were asked for")
     return {
         "dataset": config.dataset,
         "model": config.model,
@@ -235,6 +260,7 @@ def summary(config, workdir, net, validation, num_images):
         "pgd_accuracy": measured["robust_accuracy"],
         "pgd_steps": 10,
         "seed": config.seed,
+        "epochs": config.epochs,
         "seconds": round(seconds, 1),
         "class_names": DATASETS[config.dataset].class_names,
         "layers": layers,

@@ -135,5 +135,26 @@ def test_step_size_is_the_thesis_one():
     assert float(step_size(0.3, 0)) == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("eps", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_few_steps(norm, eps, steps):
+    """The default step size is eps itself, which CleverHans must not take for more."""
+    logits_fn, _ = linear((4, 4, 1), 3)
+    x, y = images((4, 4, 1), 3)
+    x_adv = call("pgd", logits_fn, x, y, eps=eps, norm=norm, steps=steps)
+    assert np.abs(x_adv - x).max() <= eps + 1e-6
+
+
+def test_seeds_and_restarts_draw_apart():
+    logits_fn, _ = linear((4, 4, 1), 3)
+    x, y = images((4, 4, 1), 3)
+    starts = [
+        call("pgd", logits_fn, x, y, eps=0.1, norm="linf", steps=0, seed=seed) for seed in ((0, 0), (0, 1), (1, 0))
+    ]
+    for one, other in itertools.combinations(starts, 2):
+        assert (one != other).any()
+
+
 def test_margin_by_hand():
     np.testing.assert_allclose(margin(tf.constant([[1.0, 5.0, 3.0], [2.0, -1.0, 0.0]]), [1, 1]), [2, -3])

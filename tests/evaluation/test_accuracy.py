@@ -8,7 +8,7 @@ from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.run import name_of
 from robust_tf.registry import Entry
 
-SETTINGS = {"eps": 0.1, "norm": "linf", "steps": 3, "alpha": None, "restarts": 1, "seed": 0}
+SETTINGS = {"eps": 0.1, "norm": "linf", "steps": 3, "alpha": 0.05, "restarts": 1, "seed": 0}
 
 
 def nearest(x):

@@ -29,6 +29,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+def damaged(folder, tmp):
+    """sample.npz with bytes of its middle turned over."""
+    content = bytearray((folder / "sample.npz").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 50] = bytes(255 - byte for byte in content[middle : middle + 50])
+    (tmp / "damaged.npz").write_bytes(content)
+    return tmp / "damaged.npz"
+
+
 def run(*arguments):
     """The copied script, in Python's isolated mode: none of ours can be imported by accident."""
     return subprocess.run([sys.executable, "-I", str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
@@ -68,7 +77,8 @@ def test_batches_and_no_sample(folder, tmp_path):
     done = run(tmp_path / "alone.tflite", "--batch=4", "--runs=5", f"--json={tmp_path / 'b.json'}")
     assert done.returncode == 0, done.stderr
     records = json.loads((tmp_path / "b.json").read_text())
-    assert all(record["batch"] == 4 and record["accuracy"] is None for record in records)
+    (record,) = records  # without images there is nothing to load
+    assert (record["protocol"], record["batch"], record["accuracy"]) == ("memory", 4, None)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +91,11 @@ def test_batches_and_no_sample(folder, tmp_path):
         (lambda folder, tmp: [folder, "--batch=99"], "--batch: expected at most 20 images; got 99"),
         (lambda folder, tmp: [folder, "--runtime=onnx"], "invalid choice: 'onnx'"),
         (lambda folder, tmp: [folder, "--images=absent.npz"], "expected a .npz file with images and labels"),
+        (
+            lambda folder, tmp: [folder, f"--images={damaged(folder, tmp)}"],
+            "expected a .npz file with images and labels",
+        ),
+        (lambda folder, tmp: [folder, f"--json={tmp}/absent/b.json"], "--json: expected a file in an existing folder"),
     ],
 )
 def test_refusals(folder, tmp_path, make, message):
@@ -101,3 +116,6 @@ def test_workdir_means_its_export_folder():
     assert arguments(["--workdir=r", "--runs=3"]) == ["r/export", "--json=r/export/benchmark.json", "--runs=3"]
     assert arguments(["--workdir", "r", "--json=x"]) == ["r/export", "--json=x"]
     assert arguments(["a.tflite"]) == ["a.tflite"]
+    for empty in (["--workdir"], ["--workdir="]):
+        with pytest.raises(benchmark_tflite.Refusal, match="expected a run directory"):
+            arguments(empty)

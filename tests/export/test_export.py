@@ -49,11 +49,11 @@ def test_another_net_does_not_agree(net, digits, tmp_path):
 
 def test_what_cannot_be_shipped_is_left_out(monkeypatch, tmp_path, net, digits):
     """A format that the converter cannot produce, and one that disagrees, neither leave a file behind."""
-    from robust_tf.config import ExportConfig, parse
-    from robust_tf.rundir import read_json, write_json
+    from robust_tf.config import ExportConfig, TrainConfig, parse
+    from robust_tf.rundir import as_json, read_json, write_json
 
     net.save(tmp_path / "model.keras")
-    write_json(tmp_path / "config.json", {"dataset": "digits", "data_dir": None, "eps": 0.1, "norm": "linf"})
+    write_json(tmp_path / "config.json", as_json(parse(TrainConfig, ["--eps=0.1"])))
     real = export_tflite.convert
 
     def faulty(net, name, representative):
@@ -65,7 +65,8 @@ def test_what_cannot_be_shipped_is_left_out(monkeypatch, tmp_path, net, digits):
 
     monkeypatch.setattr(export_tflite, "convert", faulty)
     (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "model_sparse.tflite").write_bytes(b"of an earlier export")
+    for stale in ("sparse", "int8"):
+        (tmp_path / "export" / f"model_{stale}.tflite").write_bytes(b"of an earlier export")
     flags = [f"--workdir={tmp_path}", "--formats=float32,float16,sparse", "--num_images=50", "--steps=2"]
     export_tflite.export(parse(ExportConfig, flags))
     manifest = read_json(tmp_path / "export" / "manifest.json")

@@ -1,0 +1,15 @@
+"""Reading a saved net back, in Keras' safe mode: nothing is unpickled, no code is run."""
+
+import zipfile
+
+import tf_keras as keras
+
+from robust_tf.refusal import Refusal
+
+
+def load_net(path):
+    """The Keras net in `path`; raises Refusal where it is damaged or none."""
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise Refusal(f"expected a Keras net in {path}; got {error}") from error
