@@ -51,7 +51,7 @@ def test_stronger_than_none_and_batches_agree(small_net, small_images):
     assert not survived["fgsm"].all()
     again = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 8)
     np.testing.assert_array_equal(survived["fgsm"], again[1]["fgsm"])
-    at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], {**SETTINGS, "eps": 0.0}, 8)
+    at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], {**SETTINGS, "eps": 0.0, "alpha": 0.0}, 8)
     assert all(kept.all() for kept in at_zero[1].values())
 
 
