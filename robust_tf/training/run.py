@@ -59,7 +59,7 @@ def train(config):
 
 def run_stage(config, workdir, net, stage, first, data, validation):
     """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships."""
-    last = first + stage.epochs
+    last, steps_per_epoch = first + stage.epochs, len(data[0]) // config.batch_size
     folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
     final = folder / f"final-{last}.weights.h5"
     if final.exists():
@@ -70,30 +70,13 @@ def run_stage(config, workdir, net, stage, first, data, validation):
         W = kernels(net)
         for w, z in zip(W, projection(config)(W, budget(config.ratio, count(W)))):
             w.assign(z)
-    steps_per_epoch = len(data[0]) // config.batch_size
-    eps = eps_sequence(config) if stage.adversarial else ((0, 0.0),)
-    steps = (config.steps_schedule or ((0, config.steps),)) if stage.adversarial else ((0, 0),)
     admm = Admm(kernels(net), projection(config), config.rho) if stage.held_by == "admm" else None
-    model = RobustModel(
-        masks.wrap(net) if stage.held_by == "masks" else net,
-        eps=config.eps,
-        alpha=config.alpha,
-        norm=config.norm,
-        random_start=config.random_start,
-        adv_weight=config.adv_weight if stage.adversarial else 0.0,
-        admm=admm,
-        seed=config.seed,
-        first_step=first * steps_per_epoch,
-    )
-    model.compile(optimizer(config))
-    model.optimizer.build(net.trainable_variables)
+    model = stage_model(config, net, stage, admm, first * steps_per_epoch)
+    schedule = stage_schedule(config, stage, last)
+    selects_from = max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first))
+    monitor = "robust_accuracy" if stage.adversarial else "accuracy"
+    best = callbacks.KeepBest(net, folder / "best.weights.h5", monitor, first_epoch=min(selects_from, last - 1))
 
-    best = callbacks.KeepBest(
-        net,
-        folder / "best.weights.h5",
-        monitor="robust_accuracy" if stage.adversarial else "accuracy",
-        first_epoch=min(max(eps[-1][0], k_final_epoch(config, stage, first)), last - 1),
-    )
     epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
     state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best)
     manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
@@ -101,7 +84,6 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     start = int(epoch)
     if start > last:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
-
     with progress_bar() as progress:
         model.fit(
             stream(*data, config.batch_size, config.seed, start * steps_per_epoch),
@@ -112,12 +94,8 @@ def run_stage(config, workdir, net, stage, first, data, validation):
             verbose=0,
             callbacks=[
                 callbacks.StopOnNan(),
-                callbacks.Schedule(
-                    eps=eps,
-                    steps=steps,
-                    learning_rate=config.learning_rate_schedule or schedules.decayed(config.learning_rate, last),
-                ),
-                best,
+                schedule,
+                best,  # before what holds the weights, so that it sees those that were validated
                 *held_by(config, stage, first, admm, steps_per_epoch),
                 callbacks.History(workdir / "history.csv", stage.name, start),
                 callbacks.Report(progress, stage.name, start, last, steps_per_epoch),
@@ -132,6 +110,33 @@ def run_stage(config, workdir, net, stage, first, data, validation):
     elif admm:
         admm.project_hard(budget(config.ratio, count(admm.W)))
     rundir.replace(final, net.save_weights)
+
+
+def stage_model(config, net, stage, admm, first_step):
+    """The compiled RobustModel that trains `net` in this stage."""
+    model = RobustModel(
+        masks.wrap(net) if stage.held_by == "masks" else net,
+        eps=config.eps,
+        alpha=config.alpha,
+        norm=config.norm,
+        random_start=config.random_start,
+        adv_weight=config.adv_weight if stage.adversarial else 0.0,
+        admm=admm,
+        seed=config.seed,
+        first_step=first_step,
+    )
+    model.compile(optimizer(config))
+    model.optimizer.build(net.trainable_variables)
+    return model
+
+
+def stage_schedule(config, stage, last):
+    """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
+    return callbacks.Schedule(
+        eps=eps_sequence(config) if stage.adversarial else ((0, 0.0),),
+        steps=(config.steps_schedule or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
+        learning_rate=config.learning_rate_schedule or schedules.decayed(config.learning_rate, last),
+    )
 
 
 def read(path, load):
