@@ -73,7 +73,8 @@ def claimable(config):
                     f"--workdir={workdir} belongs to another configuration: expected --{key}={theirs.get(key)};"
                     f" got {ours.get(key)}"
                 )
-        finished = read_json(workdir / "summary.json")["epochs"] if (workdir / "summary.json").exists() else 0
+        summary = read_json(workdir / "summary.json") if (workdir / "summary.json").exists() else {}
+        finished = summary.get("epochs", 0) if isinstance(summary, dict) else 0
         if ours["epochs"] < finished:
             raise Refusal(f"--workdir={workdir}: expected --epochs >= {finished}, as trained; got {ours['epochs']}")
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):

@@ -51,6 +51,8 @@ def train(config):
         if stage.epochs:
             run_stage(config, workdir, net, stage, first, data, validation)
         first += stage.epochs
+    for w in kernels(net):
+        w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
     record = summary(config, workdir, net, validation, len(held_out[0]))
     rundir.replace(workdir / "model.keras", net.save)
     rundir.write_json(workdir / "summary.json", record)

@@ -68,6 +68,7 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     total = sum(w.shape.num_elements() for w in kernels(net))
     assert summary["kernels_nonzero"] == counted
     assert summary["kernels_total"] == total
+    assert not any(np.signbit(w.numpy()[w == 0]).any() for w in kernels(net))
     pruned = method in ("nap", "ap", "admm")
     assert counted == (round(0.05 * total) if pruned else total)
     assert sum(row["nonzero"] for row in summary["layers"]) == counted
