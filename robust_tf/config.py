@@ -16,6 +16,7 @@ from robust_tf.data import DATASETS
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
+from robust_tf.training.recipes import RECIPES
 
 
 class Kind(flags.ArgumentParser):
@@ -107,7 +108,7 @@ class TrainConfig:
     width: float = flag(real(0, above=True), "1", "factor on the net's units")
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
     method: str = flag(
-        one_of(("normal", "da", "nap", "ap", "admm")),
+        one_of(RECIPES),
         "admm",
         "normal: natural training; da: dense adversarial training; nap, ap: natural, adversarial training, pruning,"
         " training with the zeros fixed; admm: adversarial training under a constraint on the weights",

@@ -36,6 +36,9 @@ def train(config):
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     if len(data[0]) < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
+    total = config.epochs * (len(data[0]) // config.batch_size)
+    if config.admm_interval and config.admm_interval > total:
+        raise Refusal(f"--admm_interval: expected at most the stage's {total} steps; got {config.admm_interval}")
     validation = batches(*held_out, batch_size=500)
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
@@ -169,8 +172,6 @@ def held_by(config, stage, first, admm, steps_per_epoch):
         return schedules.geometric(step / total, config.rho, config.rho_max)
 
     interval = config.admm_interval or steps_per_epoch
-    if interval > total:
-        raise Refusal(f"--admm_interval: expected at most the stage's {total} steps; got {interval}")
     return [callbacks.AdmmUpdates(admm, interval, budget(config.ratio, N), k_at, rho_at)]
 
 

@@ -6,6 +6,7 @@ import tf_keras as keras
 
 from export import tflite as export_tflite
 from export.tflite import FORMATS, compare, convert
+from robust_tf import config
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
@@ -29,6 +30,10 @@ def test_files_agree_with_the_net(net, name, digits, tmp_path):
     assert scores.shape == (100, 10)
     assert agreed["agreement"] >= FORMATS[name].agreement
     assert agreed["max_abs_diff"] == pytest.approx(np.abs(scores - logits).max())
+
+
+def test_the_flag_names_every_format():
+    assert tuple(FORMATS) == config.FORMATS
 
 
 def test_bytes_tell_the_formats_apart(net, digits):

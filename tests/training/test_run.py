@@ -205,6 +205,7 @@ def test_admm_ships_its_projection_even_without_its_best_checkpoint(tmp_path):
 def test_what_only_the_data_can_tell_to_be_impossible(tmp_path, flags, message):
     with pytest.raises(Refusal, match=message):
         train(config(tmp_path / "run", *flags))
+    assert not (tmp_path / "run").exists()  # the corrected command may have it
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
