@@ -1,0 +1,51 @@
+"""Dropping whole output filters: the columns of a kernel's matrix [inputs, outputs]."""
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.projections.irregular import irregular
+
+
+def matrix(w):
+    """A kernel as a NumPy matrix [inputs, outputs]: [h * w * in, out] for convolutions."""
+    w = np.asarray(w)
+    return w.reshape(-1, w.shape[-1])
+
+
+def within_budget(kernels, k, score):
+    """Zeroes the filters of least score until at most k weights are left; single weights where that is not enough.
+
+    Every layer keeps at least one filter, and the last one, the classifier, all of them. Where even one filter a layer
+    is more than k (LeNet's classifier alone has 5,000 weights), filters are dropped to the geometric mean of k and N
+    weights, so that both steps remove the same share, and the k largest weights of those stay [ours].
+
+    Args:
+      kernels: list of tensors W_l, N weights together.
+      k: weights to keep, an int.
+      score: function (matrix [inputs, filters]) -> [filters]; among equals the lower index stays.
+
+    Returns:
+      list of NumPy arrays Z_l with the shapes of W_l.
+    """
+    Z = [np.array(w) for w in kernels]
+    columns = [matrix(z) for z in Z]  # views: what is zeroed in them is zeroed in Z
+    alive = [column.any(axis=0) for column in columns]
+    size = [len(column) for column in columns]
+    last = len(Z) - 1
+    target = int(k)
+    least = sum(size[:last]) + Z[last].size
+    if least > k:
+        target = max(least, int(np.sqrt(float(k) * sum(z.size for z in Z))))
+
+    kept = sum(size[i] * int(alive[i].sum()) for i in range(last)) + Z[last].size
+    scores = [score(column) for column in columns[:last]]
+    filters = [(i, j) for i in range(last) for j in reversed(np.flatnonzero(alive[i]))]
+    left = [int(a.sum()) for a in alive]
+    for i, j in sorted(filters, key=lambda filter: scores[filter[0]][filter[1]]):
+        if kept <= target:
+            break
+        if left[i] > 1:
+            columns[i][:, j] = 0
+            kept -= size[i]
+            left[i] -= 1
+    return Z if least <= k else [z.numpy() for z in irregular([tf.constant(z) for z in Z], k)]

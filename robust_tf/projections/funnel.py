@@ -1,0 +1,119 @@
+"""Funnel pruning: the deeper a layer, the smaller the fraction of its weights that stays (thesis, 3.2.1)."""
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.projections.irregular import top
+
+
+def funnel(kernels, k, delta=None, exempt=()):
+    """argmin_Z sum_l ||W_l - Z_l||^2  s.t.  m_l/d_l - m_{l+1}/d_{l+1} >= delta > 0,  sum_l m_l <= k,  m_l = ||Z_l||_0.
+
+    The numbers m_l come from a Lagrangian on the budget and a dynamic programme along the chain of layers; what the
+    budget then still has goes to the largest weights that the chain allows. Exact for the budgets that a multiplier
+    reaches, else near it. Each kernel's m_l largest |w| stay.
+
+    Args:
+      kernels: list of tensors W_l with d_l weights, N together, in forward order.
+      k: weights to keep, an int; N means dense.
+      delta: least fall of the kept fraction from layer to layer; None means k / (2 N L) for L layers.
+      exempt: indices of kernels that stay dense, are no part of the chain, and count towards k.
+
+    Returns:
+      list of tensors Z_l with the shapes of W_l. Raises ValueError where the chain does not fit into k or into 1.
+    """
+    N = sum(w.shape.num_elements() for w in kernels)
+    if k >= N:
+        return [tf.convert_to_tensor(w) for w in kernels]
+    chain = [i for i in range(len(kernels)) if i not in exempt]
+    dense = sum(kernels[i].shape.num_elements() for i in exempt)
+    if delta is None:
+        delta = k / N / (2 * len(chain))
+    squares = [np.sort(np.square(np.asarray(kernels[i], np.float64)).ravel())[::-1] for i in chain]
+    m = dict(zip(chain, shares(squares, int(k) - dense, delta, int(k))))
+    return [
+        w * tf.reshape(top(tf.reshape(tf.abs(w), [-1]), m[i]), w.shape) if i in m else tf.convert_to_tensor(w)
+        for i, w in enumerate(kernels)
+    ]
+
+
+def shares(squares, budget, delta, k=None, grid=4096):
+    """The numbers m_l of `funnel`.
+
+    Args:
+      squares: for each layer its squared weights, falling.
+      budget: sum of the m_l, at most.
+      delta: least difference of consecutive fractions m_l / d_l.
+      k: what an error calls the budget, where exempt weights are part of it.
+      grid: numbers tried for a layer, at most; below it all are.
+    """
+    d = np.array([len(s) for s in squares])
+    L = len(d)
+    if (L - 1) * delta > 1:
+        raise ValueError(f"expected delta <= 1 / {L - 1}, for {L} fractions in [0, 1]; got {delta:g}")
+    low = tightest(d, delta)
+    if (low > d).any() or low.sum() > budget:
+        k = budget if k is None else k
+        needed = low.sum() + k - budget
+        raise ValueError(f"expected k >= {needed}, the least that fractions falling by {delta:g} take; got {k}")
+    m_of = []
+    for size, least in zip(d, low):
+        most = min(size, max(budget - (low.sum() - least), least))
+        m_of.append(np.unique(np.linspace(least, most, min(grid, most - least + 1)).round().astype(int)))
+    lost = [(s[::-1].cumsum()[::-1][np.minimum(m, len(s) - 1)]) * (m < len(s)) for s, m in zip(squares, m_of)]
+
+    def best(multiplier):
+        """argmin sum_l F_l(m_l) + multiplier * m_l along the chain, from the last layer to the first."""
+        value = [None] * L
+        value[-1] = lost[-1] + multiplier * m_of[-1]
+        choice = [None] * L
+        for i in range(L - 2, -1, -1):
+            least = np.minimum.accumulate(value[i + 1])
+            # Of the next layer's numbers, how many leave the chain falling by delta.
+            allowed = np.searchsorted(m_of[i + 1] / d[i + 1], m_of[i] / d[i] - delta + 1e-12, side="right") - 1
+            value[i] = np.where(allowed >= 0, lost[i] + multiplier * m_of[i] + least[np.maximum(allowed, 0)], np.inf)
+            first = np.zeros(len(least), int)  # where the running minimum was found
+            np.maximum.accumulate(np.where(value[i + 1] <= least, np.arange(len(least)), 0), out=first)
+            choice[i] = first[np.maximum(allowed, 0)]
+        j = int(np.argmin(value[0]))
+        m = [m_of[0][j]]
+        for i in range(L - 1):
+            j = choice[i][j]
+            m.append(m_of[i + 1][j])
+        return np.array(m)
+
+    below, above = 0.0, 1.0 + sum(s[0] for s in squares) * L
+    m = best(below)
+    if m.sum() > budget:
+        m = low.copy()
+        for _ in range(60):
+            middle = (below + above) / 2
+            tried = best(middle)
+            if tried.sum() <= budget:
+                above, m = middle, tried
+            else:
+                below = middle
+    return spend(squares, m, budget, delta).tolist()
+
+
+def tightest(d, delta):
+    """The smallest m_l >= 1 whose fractions fall by delta, from the last layer to the first."""
+    low = np.ones(len(d), int)
+    for i in range(len(d) - 2, -1, -1):
+        low[i] = max(1, int(np.ceil(d[i] * (low[i + 1] / d[i + 1] + delta) - 1e-9)))
+    return low
+
+
+def spend(squares, m, budget, delta):
+    """Adds single weights, the largest that the chain allows, until none fits or the budget is spent."""
+    m, d = m.copy(), np.array([len(s) for s in squares])
+    for _ in range(budget - m.sum()):
+        gains = [-1.0] * len(d)
+        for i in range(len(d)):
+            fits = m[i] < d[i] and (i == 0 or m[i - 1] / d[i - 1] - (m[i] + 1) / d[i] >= delta - 1e-12)
+            if fits:
+                gains[i] = squares[i][m[i]]
+        if max(gains) < 0:
+            break
+        m[int(np.argmax(gains))] += 1
+    return m
