@@ -11,12 +11,14 @@ from fractions import Fraction
 
 from absl import flags
 
-from robust_tf.attacks import ATTACKS, NORMS
+from robust_tf.attacks import ATTACKS, NORMS, STARTS
 from robust_tf.data import DATASETS
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
+from robust_tf.training import LOSSES
 from robust_tf.training.recipes import RECIPES
+from robust_tf.training.schedules import LEARNING_RATES, STEPS
 
 
 class Kind(flags.ArgumentParser):
@@ -69,16 +71,19 @@ def listed(kind):
     return Kind(f"comma-separated, each once: {kind.expected}", read)
 
 
-def sequence(kind):
-    """Pairs epoch:value with epochs growing from 0; "0:0.1,20:0.3" -> ((0, 0.1), (20, 0.3))."""
+def sequence(kind, named=()):
+    """Pairs epoch:value with epochs growing from 0; "0:0.1,20:0.3" -> ((0, 0.1), (20, 0.3)). Or a name of `named`."""
 
     def read(text):
+        if text in named:
+            return text
         pairs = [part.split(":") for part in text.split(",")]
         pairs = tuple((int(epoch), kind.parse(value)) for epoch, value in pairs)
         epochs = [epoch for epoch, _ in pairs]
         return pairs if epochs[0] == 0 and epochs == sorted(set(epochs)) else None
 
-    return Kind(f"epoch:value,... with epochs growing from 0, each value {kind.expected}", read)
+    names = f"one of {', '.join(named)}, or " if named else ""
+    return Kind(f"{names}epoch:value,... with epochs growing from 0, each value {kind.expected}", read)
 
 
 TEXT = Kind("text", lambda text: text or None)
@@ -87,13 +92,15 @@ EPS = real(0, 1)
 RATIO = real(0, 1, above=True)
 
 
-def flag(kind, default, help, methods=()):
-    """A field read from --NAME; `methods`, where given, are the only ones that it means anything to."""
-    metadata = {"kind": kind, "default": default, "help": help, "methods": methods}
+def flag(kind, default, help, methods=(), **needs):
+    """A field read from --NAME; `methods` and `needs`, flag=values, are the only ones that it means anything to."""
+    needs = {"method": methods, **needs} if methods else needs
+    metadata = {"kind": kind, "default": default, "help": help, "needs": needs}
     return dataclasses.field(default=None, metadata=metadata)
 
 
-PRUNING = ("nap", "ap", "admm")
+COMPRESSING = ("nap", "ap", "alr", "admm", "atmc")
+PROJECTING = ("nap", "ap", "admm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,33 +113,66 @@ class TrainConfig:
     data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: ~/tensorflow_datasets")
     model: str = flag(one_of(MODELS), "lenet", "net")
     width: float = flag(real(0, above=True), "1", "factor on the net's units")
-    conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
+    conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too", model=("lenet",))
     method: str = flag(
         one_of(RECIPES),
         "admm",
         "normal: natural training; da: dense adversarial training; nap, ap: natural, adversarial training, pruning,"
-        " training with the zeros fixed; admm: adversarial training under a constraint on the weights",
+        " training with the zeros fixed; alr: adversarial training of thin layers; admm: adversarial training under a"
+        " constraint on the weights; atmc: adversarial training of (I + U)V + C with few weights",
     )
     projection: str = flag(
         one_of(PROJECTIONS),
         "irregular",
         "constraint of nap, ap, admm; irregular: the k largest of all weights; per_layer: the same fraction of each;"
-        " n_of_m: 2 of 4 consecutive inputs; block: whole blocks of inputs; codebook: irregular, of few values",
-        PRUNING,
+        " funnel: fractions that fall with depth; redundant: no filters that nearly repeat others; channel: whole"
+        " filters; low_rank: thin layers (admm); n_of_m: 2 of 4 consecutive inputs; block: whole blocks of inputs;"
+        " codebook: irregular, of few values (admm)",
+        PROJECTING,
     )
-    floor: float = flag(real(0, 1), "0", "irregular: least fraction kept of each kernel", PRUNING)
+    floor: float = flag(
+        real(0, 1), "0", "irregular: least fraction kept of each kernel", PROJECTING, projection=("irregular",)
+    )
     bits: int = flag(
-        whole(1, 16), "8", "codebook: bits of a weight; 2^bits values a kernel, zero among them", ("admm",)
+        whole(1, 16), "8", "codebook: bits of a weight; 2^bits values a kernel, zero among them", ("admm", "atmc")
     )
     block_size: int = flag(
-        whole(1), "4", "block: consecutive inputs in one; TFLite wants 4 for float, 16 for int8", PRUNING
+        whole(1),
+        "4",
+        "block: consecutive inputs in one; TFLite wants 4 for float, 16 for int8",
+        PROJECTING,
+        projection=("block",),
     )
-    ratio: float = flag(RATIO, "0.1", "nap, ap, admm: fraction of the kernel weights kept", PRUNING)
+    phi: float = flag(
+        real(0, 2),
+        "0",
+        "redundant: least distance of two filters of a layer, relative to the larger norm",
+        PROJECTING,
+        projection=("redundant",),
+    )
+    delta: float = flag(
+        real(0, 1, above=True),
+        None,
+        "funnel: least fall of the kept fraction a layer; default: ratio / (2 layers)",
+        PROJECTING,
+        projection=("funnel",),
+    )
+    ratio: float = flag(RATIO, "0.1", "fraction of the kernel weights kept", COMPRESSING)
     ratio_schedule: tuple = flag(
         sequence(RATIO),
         None,
         "admm: kept fraction; default: a cubic fall to --ratio between 10 % and 60 % of the stage",
         ("admm",),
+    )
+    adaptive: str = flag(
+        one_of(("none", "k", "eps")),
+        "none",
+        "admm: k or eps moves on after an epoch only if the adversarial validation loss is within --tolerance; with k"
+        " the net may end larger than --ratio",
+        ("admm",),
+    )
+    tolerance: float = flag(
+        real(0), "0.1", "admm: how far that loss may exceed its least value, as a fraction of it", ("admm",)
     )
     norm: str = flag(one_of(NORMS), "linf", "norm of the attack")
     eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the data set's")
@@ -142,19 +182,64 @@ class TrainConfig:
         "training radius; default: eps/3, 2eps/3, eps over the thirds of the epochs before fine-tuning",
     )
     steps: int = flag(whole(0), "7", "gradient steps of the training attack")
-    steps_schedule: tuple = flag(sequence(whole(0)), None, "gradient steps; default: --steps throughout")
+    steps_schedule: tuple = flag(
+        sequence(whole(0), STEPS),
+        None,
+        "gradient steps; thesis: 7, 14, 21 in each third of the epochs; default: --steps throughout",
+    )
     alpha: float = flag(real(0, 1), None, "step size in pixels; default: min(eps, 2.5 eps / steps)")
-    random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball")
+    random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball, else at the image")
+    starts: tuple = flag(
+        listed(one_of(STARTS)),
+        "uniform",
+        "where random starts lie, one of these drawn for each image; stripes, blocks: corners of the L-inf ball",
+    )
+    attack: str = flag(
+        one_of(("pgd", "fgsm_rs")),
+        "pgd",
+        "training attack; fgsm_rs: one step of 1.25 eps; training stops where PGD's accuracy collapses under it",
+    )
+    loss: str = flag(one_of(LOSSES), "mix", "mix: see --adv_weight; trades: CE(x) + beta KL(f(x) || f(x_adv))")
+    beta: float = flag(real(0), "6", "trades: weight of the divergence", loss=("trades",))
+    label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
     adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
     epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
-    pretrain_epochs: int = flag(whole(0), "0", "nap, ap, admm: dense epochs before it", PRUNING)
-    finetune_epochs: int = flag(whole(0), "0", "admm: epochs with the zeros fixed after it", ("admm",))
+    pretrain_epochs: int = flag(whole(0), "0", "dense epochs before it", COMPRESSING)
+    finetune_epochs: int = flag(
+        whole(0),
+        "0",
+        "admm: epochs with the constraint's zeros, codebook assignments or ranks fixed after it",
+        ("admm",),
+    )
+    extend_while_improving: bool = flag(
+        SWITCH, "false", "train the last stage on, epoch by epoch, while the adversarial validation loss falls"
+    )
+    one_shot: bool = flag(SWITCH, "false", "atmc: factorised from the start, while k falls", ("atmc",))
+    l0_epochs: int = flag(whole(0), "1", "atmc: epochs that go down to the k largest weights before it", ("atmc",))
+    codebook_epochs: int = flag(
+        whole(0), "0", "atmc: epochs with 2^bits values a factor, assignments fixed, after it", ("atmc",)
+    )
+    project_every: int = flag(whole(1), "1", "atmc: steps between projections", ("atmc",))
+    thin_layers: bool = flag(
+        SWITCH, "false", "atmc: two thin layers in place of a kernel where they take fewer multiply-adds", ("atmc",)
+    )
     batch_size: int = flag(whole(1), "128", "images a step")
     optimizer: str = flag(one_of(("sgd", "adam")), "sgd", "sgd has momentum 0.9")
     learning_rate: float = flag(real(0), None, "default: 0.05 for sgd, 0.001 for adam")
-    learning_rate_schedule: tuple = flag(sequence(real(0)), None, "learning rate; default: times 0.8 every 10 epochs")
+    learning_rate_schedule: tuple = flag(
+        sequence(real(0), LEARNING_RATES),
+        None,
+        "learning rate; thesis: 0.05, times 0.8 every 10 epochs; atmc: 0.005, a tenth at 30, 60, 90, 120; atmc_plan_1:"
+        " the same over 200 epochs; atmc_plan_3: over 150; default: --learning_rate, times 0.8 every 10 epochs",
+    )
     weight_decay: float = flag(
         real(0), None, "decay of kernels, times the learning rate; default: 5e-4 for sgd, 0 for adam"
+    )
+    clip_norm: float = flag(real(0, above=True), None, "largest norm of a step's gradient; default: none")
+    ema: float = flag(
+        real(0, 0.9999999),
+        "0",
+        "decay a step of the averaged weights that are validated and shipped; 0: the weights themselves",
     )
     admm_interval: int = flag(
         whole(1),
@@ -238,9 +323,11 @@ def parse(Config, argv):
         raise Refusal(f"expected flags only, --name=value; got {rest[0]!r}")
     config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
     for field in dataclasses.fields(Config):
-        methods = field.metadata["methods"]
-        if methods and config.method not in methods and values[field.name].present:
-            raise Refusal(f"--{field.name}: expected --method={'|'.join(methods)} with it; got {config.method}")
+        for other, allowed in field.metadata["needs"].items():
+            if values[field.name].present and getattr(config, other) not in allowed:
+                raise Refusal(
+                    f"--{field.name}: expected --{other}={'|'.join(allowed)} with it; got {getattr(config, other)}"
+                )
     return CHECKS[Config](config)
 
 
@@ -255,14 +342,12 @@ def _check_train(config):
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
     }
     config = dataclasses.replace(config, **filled)
-    if config.conv_relu and config.model != "lenet":
-        raise Refusal(f"--conv_relu: expected --model=lenet with it; got {config.model!r}")
-    if config.projection == "codebook" and config.method != "admm":
-        raise Refusal(f"--projection=codebook: expected --method=admm with it; got {config.method}")
-    if config.projection == "codebook" and config.finetune_epochs:
-        raise Refusal(
-            f"--finetune_epochs: expected 0 with a codebook, which masks do not keep; got {config.finetune_epochs}"
-        )
+    if config.projection in ("codebook", "low_rank") and config.method in ("nap", "ap"):
+        raise Refusal(f"--projection={config.projection}: expected --method=admm with it; got {config.method}")
+    if config.norm != "linf" and set(config.starts) & {"stripes", "blocks"}:
+        raise Refusal(f"--starts={','.join(config.starts)}: expected --norm=linf with it; got {config.norm}")
+    if config.attack == "fgsm_rs" and config.norm != "linf":
+        raise Refusal(f"--attack=fgsm_rs: expected --norm=linf with it; got {config.norm}")
     if config.rho_max < config.rho:
         raise Refusal(f"--rho_max: expected at least --rho ({config.rho:g}); got {config.rho_max:g}")
     if config.ratio_schedule and config.ratio_schedule[-1][1] != config.ratio:

@@ -63,8 +63,11 @@ REFUSED = [
     ("--adv_weight=1.1", "[0, 1]; got '1.1'"),
     ("--model=resnet1", "one of lenet; got 'resnet1'"),
     ("--dataset=mnits", "one of digits, mnist; got 'mnits'"),
-    ("--method=magic", "one of normal, da, nap, ap, admm; got 'magic'"),
-    ("--projection=magic", "one of irregular, per_layer, n_of_m, block, codebook; got 'magic'"),
+    ("--method=magic", "one of normal, da, nap, ap, alr, admm, atmc; got 'magic'"),
+    (
+        "--projection=magic",
+        "one of irregular, per_layer, funnel, redundant, channel, low_rank, n_of_m, block, codebook; got 'magic'",
+    ),
     ("--norm=l7", "one of linf, l2; got 'l7'"),
     ("--optimizer=lion", "one of sgd, adam; got 'lion'"),
     ("--rho=0", "(0, inf); got '0'"),
@@ -108,9 +111,12 @@ def test_refusals_of_evaluation(flag, message):
 @pytest.mark.parametrize(
     ("method", "flag", "message"),
     [
-        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|admm with it; got da"),
+        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|admm|atmc with it; got da"),
         ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=admm with it; got normal"),
         ("ap", "--rho=1", "--rho: expected --method=admm with it; got ap"),
+        ("atmc", "--floor=0.1", "--floor: expected --method=nap|ap|admm with it; got atmc"),
+        ("admm", "--phi=0.1", "--phi: expected --projection=redundant with it; got irregular"),
+        ("da", "--beta=3", "--beta: expected --loss=trades with it; got mix"),
     ],
 )
 def test_flags_that_the_method_has_no_use_for(method, flag, message):
@@ -119,9 +125,26 @@ def test_flags_that_the_method_has_no_use_for(method, flag, message):
     assert str(refusal.value) == message
 
 
-def test_masks_do_not_keep_a_codebook():
-    with pytest.raises(Refusal, match="--finetune_epochs: expected 0 with a codebook"):
-        parse(TrainConfig, ["--projection=codebook", "--finetune_epochs=2"])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--method=ap", "--projection=codebook"), "--projection=codebook: expected --method=admm with it; got ap"),
+        (("--method=nap", "--projection=low_rank"), "--projection=low_rank: expected --method=admm with it; got nap"),
+        (("--norm=l2", "--starts=uniform,blocks"), "--starts=uniform,blocks: expected --norm=linf with it; got l2"),
+        (("--norm=l2", "--attack=fgsm_rs"), "--attack=fgsm_rs: expected --norm=linf with it; got l2"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, message):
+    with pytest.raises(Refusal) as refusal:
+        parse(TrainConfig, flags)
+    assert str(refusal.value) == message
+
+
+def test_named_plans():
+    assert parse(TrainConfig, ["--learning_rate_schedule=atmc_plan_1"]).learning_rate_schedule == "atmc_plan_1"
+    assert parse(TrainConfig, ["--steps_schedule=thesis"]).steps_schedule == "thesis"
+    with pytest.raises(Refusal, match="one of thesis, atmc, atmc_plan_1, atmc_plan_3, or epoch:value"):
+        parse(TrainConfig, ["--learning_rate_schedule=mine"])
 
 
 def test_the_attack_is_the_runs_unless_asked_otherwise():

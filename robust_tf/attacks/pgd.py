@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from robust_tf.attacks.balls import BALLS
+from robust_tf.attacks.starts import start
 
 
 def step_size(eps, steps):
@@ -10,10 +11,10 @@ def step_size(eps, steps):
     return tf.minimum(eps, 2.5 * eps / tf.cast(tf.maximum(steps, 1), tf.float32))
 
 
-def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", random_start=True, seed=(0, 0)):
-    """x_adv <- clip_[0,1](x + Pi_eps(x_adv + alpha * ascend(grad CE(x_adv, y)) - x)), `steps` times.
+def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", starts=("uniform",), seed=(0, 0), objective=None):
+    """x_adv <- clip_[0,1](x + Pi_eps(x_adv + alpha * ascend(grad L(x_adv)) - x)), `steps` times.
 
-    The cross-entropy is summed over the batch, so that each image's gradient is its own.
+    L is summed over the batch, so that each image's gradient is its own.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K], in inference mode.
@@ -23,8 +24,9 @@ def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", random_start=Tr
       steps: gradient steps; may be a variable.
       alpha: step size in the unit of eps; None means `step_size`.
       norm: "linf" or "l2".
-      random_start: starts at a uniform point of the ball (PGD), else at x (IFGSM).
-      seed: two integers that determine the random start.
+      starts: names of `attacks.starts`, one drawn for each image; none starts at x (IFGSM).
+      seed: two integers that determine the start.
+      objective: L of each image, logits [B, K] -> [B]; None means the cross-entropy with y.
 
     Returns:
       x_adv [B, H, W, C].
@@ -33,17 +35,16 @@ def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", random_start=Tr
     eps = tf.convert_to_tensor(eps, tf.float32)
     steps = tf.convert_to_tensor(steps, tf.int32)
     alpha = step_size(eps, steps) if alpha is None else alpha
-    x_adv = x
-    if random_start:
-        x_adv = tf.clip_by_value(x + ball.uniform(tf.shape(x), eps, seed), 0.0, 1.0)
+    if objective is None:
+        objective = lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)  # noqa: E731
 
     def ascend(x_adv):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
-            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(x_adv)))
+            loss = tf.reduce_sum(objective(logits_fn(x_adv)))
         moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv))
         return tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0)
 
     # Keras traces train_step without AutoGraph, so the loop is spelled out.
     step = lambda t, x_adv: (t + 1, ascend(x_adv))  # noqa: E731
-    return tf.while_loop(lambda t, _: t < steps, step, (0, x_adv))[1]
+    return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts)))[1]

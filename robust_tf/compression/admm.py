@@ -56,7 +56,7 @@ class Admm(tf.Module):
           rho: penalty weight from here on.
 
         Returns:
-          dict of scalars: primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
+          dict of scalars: rho, primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
           churn (the fraction of the support of Z that is new).
         """
         for w, z, u in zip(self.W, self.Z, self.U):
@@ -70,6 +70,7 @@ class Admm(tf.Module):
             variable.assign(z)
         primal = tf.sqrt(_squared_norm([w - z for w, z in zip(self.W, Z)]) / _squared_norm(self.W))
         return {
+            "rho": self.rho,
             "primal_residual": primal,
             "dual_residual": dual_residual,
             "nonzero": nonzero,

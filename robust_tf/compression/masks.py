@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from robust_tf.models.kernels import kernel_layers
+from robust_tf.models.kernels import is_depthwise, kernel_layers
 
 
 class Never(tfmot.sparsity.keras.PruningSchedule):
@@ -26,10 +26,15 @@ def wrap(net):
     Train it with `tfmot.sparsity.keras.UpdatePruningStep`; read the result from `net` after `apply`.
     """
     prunable = {id(layer) for layer in kernel_layers(net)}
-    prune = tfmot.sparsity.keras.prune_low_magnitude
-    twin = keras.models.clone_model(
-        net, clone_function=lambda layer: prune(layer, Never()) if id(layer) in prunable else layer
-    )
+
+    def wrapped(layer):
+        if id(layer) not in prunable:
+            return layer
+        if is_depthwise(layer):  # the library leaves depthwise kernels alone unless told which weights to prune
+            layer.get_prunable_weights = lambda: [layer.depthwise_kernel]
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, Never())
+
+    twin = keras.models.clone_model(net, clone_function=wrapped)
     for kernel, mask in pairs(twin):
         mask.assign(tf.cast(kernel != 0, mask.dtype))
     return twin

@@ -10,9 +10,24 @@ def scaled(units, width):
 
 def kernel_layers(net):
     """Layers of `net` that own a kernel, in forward order."""
-    return [layer for layer in net.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
+    owners = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense
+    return [layer for layer in net.layers if isinstance(layer, owners)]
+
+
+def is_depthwise(layer):
+    return isinstance(layer, keras.layers.DepthwiseConv2D)
+
+
+def kernel_of(layer):
+    """The kernel variable: conv [h, w, in, out], dense [in, out], depthwise [h, w, in, multiplier]."""
+    return layer.depthwise_kernel if is_depthwise(layer) else layer.kernel
 
 
 def kernels(net):
-    """Kernel variables of `net` in forward order: conv [h, w, in, out], dense [in, out]."""
-    return [layer.kernel for layer in kernel_layers(net)]
+    """Kernel variables of `net` in forward order."""
+    return [kernel_of(layer) for layer in kernel_layers(net)]
+
+
+def count(W):
+    """The weights of kernels W together."""
+    return sum(w.shape.num_elements() for w in W)

@@ -1,4 +1,4 @@
-"""When things happen during `fit`: schedules, ADMM's boundaries, selection, checkpoints, records."""
+"""When things happen during `fit`: schedules, updates, selection, checkpoints, records, and what ends it early."""
 
 import csv
 import math
@@ -13,18 +13,25 @@ from robust_tf.training.schedules import value_at
 
 
 class TrainingFailed(RuntimeError):
-    """Training cannot go on: the loss is not finite."""
+    """Training cannot go on."""
 
 
 class Schedule(keras.callbacks.Callback):
-    """Sets eps, steps and the learning rate at the start of each epoch; each is a step-wise sequence."""
+    """Sets eps, steps and the learning rate at the start of each epoch; each is a step-wise sequence.
 
-    def __init__(self, eps, steps, learning_rate):
+    Args:
+      eps, steps, learning_rate: sequences, see `training.schedules`.
+      paced: None or the `Paced` that may hold eps back.
+    """
+
+    def __init__(self, eps, steps, learning_rate, paced=None):
         super().__init__()
         self.sequences = {"eps": eps, "steps": steps, "learning_rate": learning_rate}
+        self.paced = paced or Paced("none")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.now = {name: value_at(sequence, epoch) for name, sequence in self.sequences.items()}
+        self.now["eps"] = value_at(self.sequences["eps"], max(epoch - self.paced.stood("eps"), 0))
         self.model.eps.assign(self.now["eps"])
         self.model.steps.assign(self.now["steps"])
         self.model.optimizer.learning_rate.assign(self.now["learning_rate"])
@@ -33,65 +40,117 @@ class Schedule(keras.callbacks.Callback):
         logs.update(self.now)
 
 
-class AdmmUpdates(keras.callbacks.Callback):
-    """Updates Z, U and rho of `admm` every `interval` steps, and validates the net that would ship.
+class Paced(keras.callbacks.Callback):
+    """The adaptive mode: k or eps stands still for an epoch after each that cost too much (thesis, 3.1).
 
-    During validation the kernels are Pi_k(W + U) for the final k; training goes on from W.
+    Too much: the adversarial validation loss exceeds its least value of the stage by more than `tolerance` of it.
 
     Args:
-      admm: `compression.admm.Admm` of the model's kernels.
-      interval: steps between boundaries.
-      k: the final number of weights.
-      k_at, rho_at: functions of the stage's step; None keeps `k`, and the rho that `admm` has.
+      moves: what is held back, "k" or "eps"; "none" nothing.
+      tolerance: as a fraction of the least loss.
     """
 
-    def __init__(self, admm, interval, k, k_at=None, rho_at=None):
+    def __init__(self, moves, tolerance=0.0):
         super().__init__()
-        self.admm, self.interval, self.k = admm, interval, k
-        self.k_at = k_at or (lambda step: k)
-        self.rho_at = rho_at or (lambda step: float(admm.rho))
+        self.moves, self.tolerance = moves, tolerance
+        self.state = tf.Module()
+        self.state.epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="epochs_stood")
+        self.state.least = tf.Variable(float("inf"), trainable=False, name="least_loss")
+
+    def stood(self, what):
+        """Epochs that `what` has stood still."""
+        return int(self.state.epochs) if what == self.moves else 0
+
+    def at(self, epoch):
+        """The epoch of its schedule that the slowest of all has come to."""
+        return epoch - int(self.state.epochs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.moves == "none":
+            return
+        loss = logs["val_adversarial_loss"]
+        self.state.least.assign(min(float(self.state.least), loss))
+        if loss > (1 + self.tolerance) * float(self.state.least):
+            self.state.epochs.assign_add(1)
+
+
+class Updates(keras.callbacks.Callback):
+    """Lets `hold` start, and update itself every `interval` steps.
+
+    Args:
+      hold: a `training.holds.Hold`.
+      interval: steps between updates.
+      k_at, rho_at: k and rho as functions of the stage's step.
+    """
+
+    def __init__(self, hold, interval, k_at, rho_at):
+        super().__init__()
+        self.hold, self.interval, self.k_at, self.rho_at = hold, interval, k_at, rho_at
         self.report = {}
 
     def on_train_begin(self, logs=None):
-        if self._step() == 0:
-            self.admm.start(self.k_at(0))
+        if int(self.model.optimizer.iterations) == 0:
+            self.hold.start(self.k_at(0))
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self._step()
+        step = int(self.model.optimizer.iterations)
         if step % self.interval == 0:
-            k, rho = self.k_at(step), self.rho_at(step)
-            self.report = {"k": k, "rho": rho, **self.admm.update(k, rho)}
-
-    def on_test_begin(self, logs=None):
-        self.dense = [tf.identity(w) for w in self.admm.W]
-        self.admm.project_hard(self.k)
-
-    def on_test_end(self, logs=None):
-        for w, dense in zip(self.admm.W, self.dense):
-            w.assign(dense)
+            k = self.k_at(step)
+            report = self.hold.update(k, self.rho_at(step))
+            self.report = {"k": k, **report} if report else {}
 
     def on_epoch_end(self, epoch, logs=None):
-        logs.update({name: float(value) for name, value in self.report.items()}, validated_at=self.k)
+        logs.update({name: float(value) for name, value in self.report.items()})
 
-    def _step(self):
-        return int(self.model.optimizer.iterations)
+
+class Measured(keras.callbacks.Callback):
+    """During validation the net is the one that would ship: averaged, where weights are, and projected.
+
+    Args:
+      hold: a `training.holds.Hold`.
+      k_at: weights of the net that would ship, as a function of the stage's step.
+      averages: whether the optimiser averages weights.
+    """
+
+    def __init__(self, hold, k_at, averages=False):
+        super().__init__()
+        self.hold, self.k_at, self.averages = hold, k_at, averages
+
+    def ship(self):
+        net, optimizer = self.model.net, self.model.optimizer
+        if self.averages:
+            optimizer.finalize_variable_values(net.trainable_variables)
+        self.validated_at = self.k_at(int(optimizer.iterations))
+        self.hold.ship(self.validated_at)
+        self.hold.before_step()
+
+    def on_test_begin(self, logs=None):
+        self.training = [tf.identity(w) for w in self.model.net.weights]
+        self.ship()
+
+    def on_test_end(self, logs=None):
+        for w, value in zip(self.model.net.weights, self.training):
+            w.assign(value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["validated_at"] = self.validated_at
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves `net`'s weights to `path` whenever validation, from `first_epoch` on, beats all before.
+    """Saves `net`'s weights to `path` whenever validation, in an epoch that competes, beats all before.
 
-    Stands before `AdmmUpdates` in the list, so that it sees the weights that were measured.
+    Stands before `Measured` in the list, so that it sees the weights that were measured.
 
     Args:
       net: the net whose weights are saved.
       path: file ending in .weights.h5.
       monitor: validation figure, the larger the better.
-      first_epoch: earlier epochs do not compete; their k or eps was easier.
+      competes: function of the epoch; false where k or eps was easier than it will be.
     """
 
-    def __init__(self, net, path, monitor, first_epoch):
+    def __init__(self, net, path, monitor, competes):
         super().__init__()
-        self.net, self.path, self.monitor, self.first_epoch = net, Path(path), monitor, first_epoch
+        self.net, self.path, self.monitor, self.competes = net, Path(path), monitor, competes
         self.best = tf.Variable(-1.0, trainable=False, name="best")
         self.epoch = 0
 
@@ -99,7 +158,7 @@ class KeepBest(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_test_end(self, logs=None):
-        if self.epoch >= self.first_epoch and logs[self.monitor] > self.best:
+        if self.competes(self.epoch) and logs[self.monitor] > self.best:
             self.best.assign(logs[self.monitor])
             replace(self.path, self.net.save_weights)
 
@@ -113,7 +172,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch.assign(epoch + 1)
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.last:
+        if (epoch + 1) % self.every == 0 or epoch + 1 >= self.last:
             self.manager.save()
 
 
@@ -147,6 +206,10 @@ class History(keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(kept)
 
+    def stage_rows(self, first, end=math.inf):
+        """The rows of epochs [first, end)."""
+        return [row for row in rows(self.path) if first <= int(row["epoch"]) < end]
+
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
 
@@ -157,15 +220,82 @@ class History(keras.callbacks.Callback):
             csv.DictWriter(file, FIELDS).writerow(row)
 
 
-class StopOnNan(keras.callbacks.Callback):
-    """Raises TrainingFailed at the first loss that is not finite; checkpoints hold the epochs before it."""
+class Explosion(keras.callbacks.Callback):
+    """Raises TrainingFailed where the loss is not finite, or the adversarial loss explodes; checkpoints stay.
+
+    The thesis warns that compression may do that. Exploded: more than twice what a guess costs, log K for K classes,
+    and more than twice the least of the stage's earlier epochs.
+
+    Args:
+      history: the `History` of the run.
+      first: first epoch of the stage.
+    """
+
+    def __init__(self, history, first):
+        super().__init__()
+        self.history, self.first = history, first
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise TrainingFailed(
-                f"the loss became {logs['loss']} at step {int(self.model.optimizer.iterations)} of the stage;"
-                " try a smaller learning rate, --rho_max or first eps"
+            self._fail(f"the loss became {logs['loss']} at step {int(self.model.optimizer.iterations)} of the stage")
+
+    def on_epoch_end(self, epoch, logs=None):
+        earlier = [row["adversarial_loss"] for row in self.history.stage_rows(self.first, epoch)]
+        guess = math.log(self.model.net.output_shape[-1])
+        if earlier and logs["adversarial_loss"] > 2 * max(guess, min(map(float, earlier))):
+            self._fail(f"the adversarial loss exploded to {logs['adversarial_loss']:.3g} in epoch {epoch + 1}")
+
+    def _fail(self, what):
+        raise TrainingFailed(
+            f"{what}; try a smaller learning rate, --rho_max or first eps, or a slower --ratio_schedule"
+        )
+
+
+class CatastrophicOverfitting(keras.callbacks.Callback):
+    """Ends a stage of single-step training that PGD breaks all at once (Wong et al., arXiv 2001.03994).
+
+    The sign: accuracy under PGD, held out, falls below half its best, while accuracy under the training attack is
+    above what it was then. The best weights are kept; TrainingFailed where there are none.
+    """
+
+    def __init__(self, history, first, best, console):
+        super().__init__()
+        self.history, self.first, self.best, self.console = history, first, best, console
+
+    def on_epoch_end(self, epoch, logs=None):
+        earlier = self.history.stage_rows(self.first, epoch)
+        if not earlier:
+            return
+        peak = max(earlier, key=lambda row: float(row["val_robust_accuracy"]))
+        collapsed = logs["val_robust_accuracy"] < 0.5 * float(peak["val_robust_accuracy"])
+        if collapsed and logs["robust_accuracy"] > float(peak["robust_accuracy"]):
+            message = (
+                f"catastrophic overfitting in epoch {epoch + 1}: accuracy under PGD fell from"
+                f" {float(peak['val_robust_accuracy']):.1%} to {logs['val_robust_accuracy']:.1%} while it rose under"
+                " the single-step attack of training"
             )
+            if not self.best.path.exists():
+                raise TrainingFailed(f"{message}; try a smaller first eps or learning rate, or --attack=pgd")
+            self.console.print(f"{message}; the best epoch before it is kept", highlight=False, soft_wrap=True)
+            self.model.stop_training = True
+
+
+def improves(rows):
+    """Whether the adversarial validation loss of the last epoch is below all before."""
+    losses = [float(row["val_adversarial_loss"]) for row in rows]
+    return not losses or losses[-1] <= min(losses)
+
+
+class ExtendWhileImproving(keras.callbacks.Callback):
+    """Ends training at the first epoch from `last` on that does not improve (thesis: carry on for longer)."""
+
+    def __init__(self, history, first, last):
+        super().__init__()
+        self.history, self.first, self.last = history, first, last
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 >= self.last and not improves(self.history.stage_rows(self.first)):
+            self.model.stop_training = True
 
 
 class Report(keras.callbacks.Callback):

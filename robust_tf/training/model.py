@@ -1,13 +1,15 @@
-"""RobustModel: a Keras model that trains on PGD examples crafted in its own graph (thesis, Algorithm 1)."""
+"""RobustModel: a Keras model that trains on adversarial examples crafted in its own graph (thesis, Algorithm 1)."""
 
 import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.training import LOSSES
+from robust_tf.training.holds import Hold
 
 
 class RobustModel(keras.Model):
-    """Trains `net` on adv_weight * CE(x_adv) + (1 - adv_weight) * CE(x) + admm.penalty().
+    """Trains `net` on a loss of clean and adversarial images, with its weights held as `hold` says.
 
     `fit` and `evaluate` take batches (x [B, H, W, C] in [0, 1], y [B]); `evaluate` attacks too, and reports
     `accuracy` (clean) and `robust_accuracy` (under PGD). Attacks see the net in inference mode, so that they
@@ -15,11 +17,14 @@ class RobustModel(keras.Model):
 
     Args:
       net: Keras model, images -> logits.
-      eps, steps, alpha, norm, random_start: the training attack, see `attacks.pgd`; eps and steps become
-        variables that schedules may move.
+      eps, steps, alpha, norm, starts: the training attack, see `attacks.pgd`; eps and steps become variables that
+        schedules may move.
+      single_step: FGSM-RS (Wong et al., arXiv 2001.03994) in place of PGD: one step of 1.25 eps.
+      loss: name of `training.losses`.
       adv_weight: weight of the adversarial loss in [0, 1]; 0 trains on clean images alone.
+      beta: weight of TRADES' divergence.
       validation_eps, validation_steps: PGD of `evaluate`, with a random start; eps None means `eps`.
-      admm: None or an `Admm` whose penalty joins the loss.
+      hold: None or what holds the weights, a `training.holds.Hold`.
       seed: random starts are a function of (seed, step).
       first_step: steps that earlier stages of the same run have taken.
     """
@@ -32,11 +37,14 @@ class RobustModel(keras.Model):
         steps=7,
         alpha=None,
         norm="linf",
-        random_start=True,
+        starts=("uniform",),
+        single_step=False,
+        loss="mix",
         adv_weight=0.9,
+        beta=6.0,
         validation_eps=None,
         validation_steps=10,
-        admm=None,
+        hold=None,
         seed=0,
         first_step=0,
     ):
@@ -44,14 +52,19 @@ class RobustModel(keras.Model):
         self.net = net
         self.eps = tf.Variable(eps, trainable=False, dtype=tf.float32, name="eps")
         self.steps = tf.Variable(steps, trainable=False, dtype=tf.int32, name="steps")
-        self.attack = {"alpha": alpha, "norm": norm, "random_start": random_start}
-        self.adv_weight = adv_weight
+        self.objective = LOSSES[loss].resolve()
+        self.clean_counts = adv_weight < 1 or loss == "trades"
+        starts = starts if self.objective.starts is None else self.objective.starts
+        self.attack = {"alpha": alpha, "norm": norm, "starts": starts}
+        self.single_step = single_step
+        self.adv_weight, self.beta = adv_weight, beta
         self.validation_attack = {
             "eps": eps if validation_eps is None else validation_eps,
             "steps": validation_steps,
             "norm": norm,
         }
-        self.admm = admm
+        self.hold = hold or Hold()
+        self.hold_state = self.hold.state  # tracked, for checkpoints
         self.seed = seed
         self.first_step = first_step
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss")
@@ -71,43 +84,49 @@ class RobustModel(keras.Model):
 
     def logits(self, x):
         """Logits [B, K] in inference mode: what attacks see."""
-        return self.net(x, training=False)
+        return (self.hold.attacked or self.net)(x, training=False)
+
+    def adversarial(self, x, y):
+        """x_adv of this step."""
+        step = self.first_step + tf.cast(self.optimizer.iterations, tf.int32)
+        attack = {**self.attack, "steps": self.steps, "seed": tf.stack([self.seed, step])}
+        if self.single_step:
+            attack |= {"steps": 1, "alpha": 1.25 * self.eps}
+        if self.objective.objective:
+            attack["objective"] = self.objective.objective(self.logits(x))
+        return pgd(self.logits, x, y, eps=self.eps, **attack)
 
     def train_step(self, data):
         x, y = data  # [B, H, W, C], [B]
-        x_adv = x
-        if self.adv_weight > 0:
-            step = self.first_step + tf.cast(self.optimizer.iterations, tf.int32)
-            seed = tf.stack([self.seed, step])
-            x_adv = pgd(self.logits, x, y, eps=self.eps, steps=self.steps, seed=seed, **self.attack)
+        self.hold.before_step()
+        attacks = self.adv_weight > 0
+        x_adv = self.adversarial(x, y) if attacks else x
 
         with tf.GradientTape() as tape:
             # What has no weight in the loss is still measured, but in inference mode.
-            z = self.net(x, training=self.adv_weight < 1)  # [B, K]
-            z_adv = self.net(x_adv, training=True) if self.adv_weight > 0 else z
-            clean_loss, adversarial_loss = self.loss(y, z), self.loss(y, z_adv)
-            loss = self.adv_weight * adversarial_loss + (1 - self.adv_weight) * clean_loss
-            if self.admm is not None:
-                loss += self.admm.penalty()
+            z = self.net(x, training=self.clean_counts)  # [B, K]
+            z_adv = self.net(x_adv, training=True) if attacks else z
+            loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
+            loss += self.hold.penalty()
         W = self.net.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))
-        return self._measure(y, z, z_adv, loss, clean_loss, adversarial_loss)
+        self.hold.after_step(self.optimizer.iterations)
+        return self._measure(y, z, z_adv, loss)
 
     def test_step(self, data):
         x, y = data
         x_adv = pgd(self.logits, x, y, seed=[self.seed, -1], **self.validation_attack)
         z, z_adv = self.logits(x), self.logits(x_adv)
-        clean_loss, adversarial_loss = self.loss(y, z), self.loss(y, z_adv)
-        loss = self.adv_weight * adversarial_loss + (1 - self.adv_weight) * clean_loss
-        return self._measure(y, z, z_adv, loss, clean_loss, adversarial_loss)
+        loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
+        return self._measure(y, z, z_adv, loss)
 
-    def _measure(self, y, z, z_adv, loss, clean_loss, adversarial_loss):
+    def _measure(self, y, z, z_adv, loss):
         """Adds a batch to the running means, images weighted equally, and returns them by name."""
         correct, robust = (tf.cast(tf.argmax(logits, -1) == tf.cast(y, tf.int64), tf.float32) for logits in (z, z_adv))
         batch = tf.shape(correct)[0]
         self.means["accuracy"].update_state(correct)
         self.means["robust_accuracy"].update_state(robust)
         self.means["loss"].update_state(loss, batch)
-        self.means["clean_loss"].update_state(clean_loss, batch)
-        self.means["adversarial_loss"].update_state(adversarial_loss, batch)
+        self.means["clean_loss"].update_state(self.loss(y, z), batch)
+        self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)
         return {name: mean.result() for name, mean in self.means.items()}

@@ -1,28 +1,28 @@
 """train(config): the stages of a recipe, one after the other, in one run directory."""
 
-import inspect
 import math
-from functools import partial
 
 import tensorflow as tf
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from robust_tf import rundir
-from robust_tf.compression import masks
-from robust_tf.compression.admm import Admm
-from robust_tf.config import PRUNING
+from robust_tf.compression import atmc
+from robust_tf.config import COMPRESSING
 from robust_tf.data import DATASETS
 from robust_tf.data.pipeline import batches, split_validation, stream
 from robust_tf.models import MODELS
-from robust_tf.models.kernels import kernel_layers, kernels
+from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
-from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
 from robust_tf.training import callbacks, schedules
+from robust_tf.training.constraint import budget, check_feasible
+from robust_tf.training.holds import HOLDS
+from robust_tf.training.losses import cross_entropy
 from robust_tf.training.model import RobustModel
+from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.recipes import RECIPES
+from robust_tf.training.summary import summary
 
 
 def train(config):
@@ -42,27 +42,33 @@ def train(config):
     validation = batches(*held_out, batch_size=500)
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
+    N = count(kernels(net))
 
     if config.init_from:
-        net.set_weights(load_start(config).get_weights())
-    if any(stage.held_by for stage in RECIPES[config.method](config)):
+        start_from(config, net)
+    if config.method in COMPRESSING:
         check_feasible(config, net)
 
     workdir = rundir.claim(config)
+    stages = [stage for stage in RECIPES[config.method](config) if stage.epochs or stage.first]
     first = 0
-    for stage in RECIPES[config.method](config):
+    for stage in stages:
+        if stage.first:
+            net = PREPARATIONS[stage.first](config, net, budget(config.ratio, N))
         if stage.epochs:
-            run_stage(config, workdir, net, stage, first, data, validation)
+            extends = config.extend_while_improving and stage is stages[-1]
+            run_stage(config, workdir, net, stage, first, N, data, validation, extends)
         first += stage.epochs
+    net, factors = delivered(config, net)
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
-    record = summary(config, workdir, net, validation, len(held_out[0]))
+    record = summary(config, workdir, net, N, factors, validation, len(held_out[0]))
     rundir.replace(workdir / "model.keras", net.save)
     rundir.write_json(workdir / "summary.json", record)
     return workdir
 
 
-def run_stage(config, workdir, net, stage, first, data, validation):
+def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
     """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships."""
     last, steps_per_epoch = first + stage.epochs, len(data[0]) // config.batch_size
     folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
@@ -71,81 +77,152 @@ def run_stage(config, workdir, net, stage, first, data, validation):
         read(final, net.load_weights)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if stage.prune:
-        W = kernels(net)
-        for w, z in zip(W, projection(config)(W, budget(config.ratio, count(W)))):
-            w.assign(z)
-    admm = Admm(kernels(net), projection(config), config.rho) if stage.held_by == "admm" else None
-    model = stage_model(config, net, stage, admm, first * steps_per_epoch)
-    schedule = stage_schedule(config, stage, last)
-    selects_from = max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first))
+    hold = HOLDS[stage.held_by](config, net)
+    model = stage_model(config, net, stage, hold, first * steps_per_epoch)
+    paced = callbacks.Paced(config.adaptive if stage.held_by == "admm" else "none", config.tolerance)
+    schedule = stage_schedule(config, stage, last, paced)
+    k_at, rho_at = ramps(config, stage, first, N, steps_per_epoch, paced)
+    measured = callbacks.Measured(
+        hold, k_at if paced.moves == "k" else lambda step: budget(config.ratio, N), config.ema
+    )
+    selects_from = min(max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first)), last - 1)
     monitor = "robust_accuracy" if stage.adversarial else "accuracy"
-    best = callbacks.KeepBest(net, folder / "best.weights.h5", monitor, first_epoch=min(selects_from, last - 1))
+    best = callbacks.KeepBest(
+        net, folder / "best.weights.h5", monitor, lambda epoch: paced.at(epoch) >= selects_from or epoch >= last - 1
+    )
 
     epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
-    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best)
+    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, paced=paced.state)
     manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
-    read(folder, lambda _: manager.restore_or_initialize())
+    read(folder, lambda _: restore(state, manager))
     start = int(epoch)
-    if start > last:
+    if start > last and not extends:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
+    history = callbacks.History(workdir / "history.csv", stage.name, start)
+    goes_on = extends and (start < last or callbacks.improves(history.stage_rows(first)))
     with progress_bar() as progress:
         model.fit(
             stream(*data, config.batch_size, config.seed, start * steps_per_epoch),
             steps_per_epoch=steps_per_epoch,
             initial_epoch=start,
-            epochs=last,
+            epochs=last if not goes_on else last + 10**6,
             validation_data=validation,
             verbose=0,
             callbacks=[
-                callbacks.StopOnNan(),
                 schedule,
-                best,  # before what holds the weights, so that it sees those that were validated
-                *held_by(config, stage, first, admm, steps_per_epoch),
-                callbacks.History(workdir / "history.csv", stage.name, start),
+                best,  # before `measured`, so that it sees the weights that were measured
+                measured,
+                callbacks.Updates(hold, interval(config, stage, steps_per_epoch), k_at, rho_at),
+                paced,
+                *hold.callbacks,
+                history,
                 callbacks.Report(progress, stage.name, start, last, steps_per_epoch),
                 keras.callbacks.TensorBoard(workdir / "tensorboard" / folder.name, write_graph=False),
                 callbacks.Checkpoints(manager, epoch, config.checkpoint_every, last),
+                *guards(config, stage, first, last, goes_on, history, best, progress),
             ],
         )
-    if stage.held_by == "masks":
-        masks.apply(model.net)
     if best.path.exists():
         read(best.path, net.load_weights)
-    elif admm:
-        admm.project_hard(budget(config.ratio, count(admm.W)))
+    else:
+        measured.ship()
     rundir.replace(final, net.save_weights)
 
 
-def stage_model(config, net, stage, admm, first_step):
+def restore(state, manager):
+    """Restores the latest checkpoint if there is one; raises where it is not of this very model."""
+    if manager.latest_checkpoint:
+        state.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+
+
+def guards(config, stage, first, last, extends, history, best, progress):
+    """The callbacks that may end a stage early, or late; after the checkpoints."""
+    watched = [callbacks.Explosion(history, first)]
+    if stage.adversarial and config.attack == "fgsm_rs":
+        watched.append(callbacks.CatastrophicOverfitting(history, first, best, progress.console))
+    if extends:
+        watched.append(callbacks.ExtendWhileImproving(history, first, last))
+    return watched
+
+
+def stage_model(config, net, stage, hold, first_step):
     """The compiled RobustModel that trains `net` in this stage."""
     model = RobustModel(
-        masks.wrap(net) if stage.held_by == "masks" else net,
+        hold.trained or net,
         eps=config.eps,
         alpha=config.alpha,
         norm=config.norm,
-        random_start=config.random_start,
+        starts=config.starts if config.random_start else (),
+        single_step=config.attack == "fgsm_rs",
+        loss=config.loss if stage.adversarial else "mix",
         adv_weight=config.adv_weight if stage.adversarial else 0.0,
-        admm=admm,
+        beta=config.beta,
+        hold=hold,
         seed=config.seed,
         first_step=first_step,
     )
-    model.compile(optimizer(config))
-    model.optimizer.build(net.trainable_variables)
+    model.compile(optimizer(config), loss=cross_entropy(config.label_smoothing))
+    model.optimizer.build(model.net.trainable_variables)
     return model
 
 
-def stage_schedule(config, stage, last):
+def stage_schedule(config, stage, last, paced):
     """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
+    epochs = growing_epochs(config)
+    rates, steps = config.learning_rate_schedule, config.steps_schedule
+    if isinstance(rates, str):
+        rates = schedules.LEARNING_RATES[rates](last)
+    if isinstance(steps, str):
+        steps = schedules.STEPS[steps](epochs)
+    eps = config.eps_schedule or schedules.thirds(config.eps, epochs)
     return callbacks.Schedule(
-        eps=eps_sequence(config) if stage.adversarial else ((0, 0.0),),
-        steps=(config.steps_schedule or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
-        learning_rate=config.learning_rate_schedule or schedules.decayed(config.learning_rate, last),
+        eps=eps if stage.adversarial else ((0, 0.0),),
+        steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
+        learning_rate=rates or schedules.decayed(config.learning_rate, last),
+        paced=paced,
     )
 
 
+def growing_epochs(config):
+    """The epochs over which eps grows by default: all but those of fine-tuning."""
+    stages = RECIPES[config.method](config)
+    return max(sum(stage.epochs for stage in stages if stage.name not in ("finetune", "codebook")), 1)
+
+
+def ramps(config, stage, first, N, steps_per_epoch, paced):
+    """k and rho by step of the stage."""
+    total = stage.epochs * steps_per_epoch
+
+    def k_at(step):
+        if not stage.k_falls:
+            return budget(config.ratio, N)
+        step -= paced.stood("k") * steps_per_epoch
+        if config.ratio_schedule:
+            return budget(schedules.value_at(config.ratio_schedule, first + step // steps_per_epoch), N)
+        return budget(schedules.cubic_ratio(step / total, config.ratio), N)
+
+    def rho_at(step):
+        return schedules.geometric(min(step / total, 1), config.rho, config.rho_max)
+
+    return k_at, rho_at
+
+
+def interval(config, stage, steps_per_epoch):
+    """Steps between updates of what holds the weights."""
+    if stage.held_by == "projected" and stage.k_falls:
+        return 1
+    return config.admm_interval or steps_per_epoch
+
+
+def delivered(config, net):
+    """The net of plain layers that ships, and ATMC's report of its factors, None without factors."""
+    if not any(atmc.is_factorised(layer) for layer in net.layers):
+        return net, None
+    return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
+
+
 def read(path, load):
-    """load(path); raises Refusal where what an earlier run left there is damaged."""
+    """load(path); raises Refusal where what an earlier run left there is damaged or of another net."""
     try:
         return load(path)
     except Exception as error:  # h5py and TensorFlow raise many types
@@ -155,74 +232,23 @@ def read(path, load):
         ) from error
 
 
-def held_by(config, stage, first, admm, steps_per_epoch):
-    """The callbacks that hold the weights of a stage."""
-    if stage.held_by == "masks":
-        return [tfmot.sparsity.keras.UpdatePruningStep()]
-    if stage.held_by == "":
-        return []
-    total, N = stage.epochs * steps_per_epoch, count(admm.W)
-
-    def k_at(step):
-        if config.ratio_schedule:
-            return budget(schedules.value_at(config.ratio_schedule, first + step // steps_per_epoch), N)
-        return budget(schedules.cubic_ratio(step / total, config.ratio), N)
-
-    def rho_at(step):
-        return schedules.geometric(step / total, config.rho, config.rho_max)
-
-    interval = config.admm_interval or steps_per_epoch
-    return [callbacks.AdmmUpdates(admm, interval, budget(config.ratio, N), k_at, rho_at)]
-
-
-def projection(config):
-    """The projection (kernels, k) -> kernels that `config` names, with those of its options that it takes."""
-    project = PROJECTIONS[config.projection].resolve()
-    given = {"floor": config.floor, "bits": config.bits, "size": config.block_size}
-    return partial(project, **{name: given[name] for name in inspect.signature(project).parameters if name in given})
-
-
-def check_feasible(config, net):
-    """Raises Refusal where no net satisfies the constraint, before any time is spent on training."""
-    W = kernels(net)
-    try:
-        if budget(config.ratio, count(W)) < 1:
-            raise ValueError(f"expected at least one of {count(W)} weights; got none")
-        projection(config)(W, budget(config.ratio, count(W)))
-    except ValueError as error:
-        raise Refusal(f"--projection={config.projection} --ratio={config.ratio:g}: {error}") from None
-
-
-def load_start(config):
-    """The net of the run --init_from; raises Refusal where it is not one for this run."""
+def start_from(config, net):
+    """Gives `net` the weights of the run --init_from; raises Refusal where that is not one of such a net."""
     earlier, path = rundir.trained(config.init_from)
     for key in ("dataset", "model", "width", "conv_relu"):
         if earlier[key] != getattr(config, key):
             raise Refusal(
                 f"--init_from={config.init_from}: expected --{key}={getattr(config, key)}; got {earlier[key]}"
             )
-    return load_net(path)
-
-
-def count(W):
-    """N, the weights of all kernels together."""
-    return sum(w.shape.num_elements() for w in W)
-
-
-def budget(ratio, N):
-    """k = round(ratio * N) kernel weights."""
-    return round(ratio * N)
-
-
-def eps_sequence(config):
-    """The training radius by epoch: as given, or the thesis' thirds of the epochs before fine-tuning."""
-    epochs = sum(stage.epochs for stage in RECIPES[config.method](config) if stage.held_by != "masks")
-    return config.eps_schedule or schedules.thirds(config.eps, max(epochs, 1))
+    weights = load_net(path).get_weights()
+    if [w.shape for w in weights] != [w.shape for w in net.get_weights()]:
+        raise Refusal(f"--init_from={config.init_from}: expected a net of whole kernels; got one of thin layers")
+    net.set_weights(weights)
 
 
 def k_final_epoch(config, stage, first):
     """The first epoch of the run at whose end k has its final value."""
-    if stage.held_by != "admm":
+    if not stage.k_falls:
         return first
     if config.ratio_schedule:
         return config.ratio_schedule[-1][0]
@@ -231,45 +257,15 @@ def k_final_epoch(config, stage, first):
 
 def optimizer(config):
     """SGD with momentum 0.9 or Adam; kernels decay, biases and batch-norm variables do not."""
-    decay = config.weight_decay or None
+    common = {
+        "weight_decay": config.weight_decay or None,
+        "global_clipnorm": config.clip_norm,
+        "use_ema": config.ema > 0,
+        "ema_momentum": config.ema,
+    }
     if config.optimizer == "adam":
-        chosen = keras.optimizers.Adam(config.learning_rate, weight_decay=decay)
+        chosen = keras.optimizers.Adam(config.learning_rate, **common)
     else:
-        chosen = keras.optimizers.SGD(config.learning_rate, momentum=0.9, weight_decay=decay)
+        chosen = keras.optimizers.SGD(config.learning_rate, momentum=0.9, **common)
     chosen.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return chosen
-
-
-def summary(config, workdir, net, validation, num_images):
-    """The record in summary.json: counts from the net itself, accuracies from the held-out images."""
-    model = RobustModel(net, eps=config.eps, norm=config.norm, seed=config.seed)
-    model.compile()
-    measured = model.evaluate(validation, verbose=0, return_dict=True)
-    layers = [
-        {"layer": layer.name, "kernels": w.shape.num_elements(), "nonzero": int(tf.math.count_nonzero(w))}
-        for layer, w in zip(kernel_layers(net), kernels(net))
-    ]
-    seconds = sum(float(row["seconds"]) for row in callbacks.rows(workdir / "history.csv"))
-    total, nonzero = sum(row["kernels"] for row in layers), sum(row["nonzero"] for row in layers)
-    if config.method in PRUNING and nonzero > budget(config.ratio, total):
-        raise AssertionError(f"{nonzero} weights are left where {budget(config.ratio, total)} were asked for")
-    return {
-        "dataset": config.dataset,
-        "model": config.model,
-        "method": config.method,
-        "projection": config.projection if nonzero < total else None,
-        "kernels_total": total,
-        "kernels_nonzero": nonzero,
-        "ratio": nonzero / total,
-        "eps": config.eps,
-        "accuracies_on": "held-out training images",
-        "num_images": num_images,
-        "clean_accuracy": measured["accuracy"],
-        "pgd_accuracy": measured["robust_accuracy"],
-        "pgd_steps": 10,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "seconds": round(seconds, 1),
-        "class_names": DATASETS[config.dataset].class_names,
-        "layers": layers,
-    }

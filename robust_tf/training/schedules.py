@@ -29,3 +29,26 @@ def cubic_ratio(progress, ratio):
 def geometric(progress, first, last):
     """first^(1 - progress) * last^progress: the ramp of rho."""
     return first ** (1 - progress) * last**progress
+
+
+def drops(learning_rate, epochs):
+    """learning_rate, a tenth of it at each of `epochs`."""
+    return tuple((start, learning_rate * 0.1**i) for i, start in enumerate((0, *epochs)))
+
+
+# Named learning rates: functions of the number of epochs. Gui et al. train for 150 epochs; of the plans in their Fig. 7
+# only the lengths are in print, 200 epochs (plan 1) and 150 (plan 3), so that the drops keep their places [ours].
+LEARNING_RATES = {
+    "thesis": lambda epochs: decayed(0.05, epochs),
+    "atmc": lambda epochs: drops(0.005, (30, 60, 90, 120)),
+    "atmc_plan_1": lambda epochs: drops(0.005, (40, 80, 120, 160)),
+    "atmc_plan_3": lambda epochs: drops(0.005, (30, 60, 90, 120)),
+}
+
+
+def ninths(steps, epochs):
+    """steps, 2 steps, 3 steps within each third of `epochs`, then anew as eps grows (thesis, 3.1)."""
+    return tuple({round(i * epochs / 9): steps * (1 + i % 3) for i in range(9)}.items())
+
+
+STEPS = {"thesis": lambda epochs: ninths(7, epochs)}

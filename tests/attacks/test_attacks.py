@@ -95,7 +95,7 @@ def test_ours_equals_cleverhans_without_a_random_start(norm):
     )
     low, high = (0.0, 1.0) if norm == "linf" else (0.3, 0.7)
     x, y = images((8, 8, 1), 5, low=low, high=high)
-    ours = pgd(net, x, y, eps=0.1, steps=7, alpha=0.03, norm=norm, random_start=False)
+    ours = pgd(net, x, y, eps=0.1, steps=7, alpha=0.03, norm=norm, starts=())
     theirs = projected_gradient_descent(
         net, x, 0.1, 0.03, 7, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0, rand_init=False, sanity_checks=False
     )

@@ -5,11 +5,13 @@ import csv
 import numpy as np
 import pytest
 import tf_keras as keras
+from rich.console import Console
 
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
 from robust_tf.training import callbacks
+from robust_tf.training.holds import Hold
 from robust_tf.training.model import RobustModel
 
 
@@ -35,7 +37,8 @@ def test_schedule_sets_the_attack_and_the_rate(small_net, small_images):
 def test_admm_validates_the_net_that_ships_and_trains_on(small_net, small_images):
     x, y = small_images
     admm = Admm(kernels(small_net), irregular, rho=0.01)
-    model = RobustModel(small_net, eps=0.1, steps=1, admm=admm)
+    hold = Hold(penalty=admm.penalty, start=admm.start, update=admm.update, ship=admm.project_hard)
+    model = RobustModel(small_net, eps=0.1, steps=1, hold=hold)
     model.compile("adam")
     counts = {"train": [], "test": []}
 
@@ -46,8 +49,9 @@ def test_admm_validates_the_net_that_ships_and_trains_on(small_net, small_images
         def on_test_end(self, logs=None):
             counts["test"].append(nonzero(small_net))
 
-    updates = callbacks.AdmmUpdates(admm, interval=2, k_at=lambda step: 60 - step, rho_at=lambda step: 0.01, k=20)
-    history = model.fit(x, y, batch_size=4, epochs=3, verbose=0, validation_data=(x, y), callbacks=[Watch(), updates])
+    updates = callbacks.Updates(hold, interval=2, k_at=lambda step: 60 - step, rho_at=lambda step: 0.01)
+    watched = [Watch(), callbacks.Measured(hold, lambda step: 20), updates]
+    history = model.fit(x, y, batch_size=4, epochs=3, verbose=0, validation_data=(x, y), callbacks=watched)
     assert counts["test"] == [20, 20, 20]
     assert min(counts["train"]) > 100
     assert history.history["k"] == [58, 56, 54]
@@ -55,7 +59,7 @@ def test_admm_validates_the_net_that_ships_and_trains_on(small_net, small_images
 
 
 def test_the_best_of_the_epochs_that_compete_is_kept(small_net, tmp_path):
-    best = callbacks.KeepBest(small_net, tmp_path / "best.weights.h5", "robust_accuracy", first_epoch=1)
+    best = callbacks.KeepBest(small_net, tmp_path / "best.weights.h5", "robust_accuracy", lambda epoch: epoch > 0)
     bias = small_net.get_layer("logits").bias
     for epoch, accuracy in enumerate([0.9, 0.3, 0.5, 0.4]):  # epoch 0 had an easier eps
         best.on_epoch_begin(epoch)
@@ -78,10 +82,116 @@ def test_history_drops_the_rows_that_are_repeated(tmp_path):
     assert [(row["epoch"], row["loss"]) for row in rows] == [("0", "1.0"), ("1", "2.0"), ("2", "4.0"), ("3", "5.0")]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images):
+def history_of(path, losses, **columns):
+    """A history.csv with these adversarial losses, in training and in validation alike."""
+    history = callbacks.History(path, "dense", 0)
+    for epoch, loss in enumerate(losses):
+        history.on_epoch_begin(epoch)
+        values = {name: column[epoch] for name, column in columns.items()}
+        history.on_epoch_end(epoch, {"adversarial_loss": loss, "val_adversarial_loss": loss, **values})
+    return history
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images, tmp_path):
     x, y = small_images
     small_net.get_layer("logits").bias.assign([np.nan, 0, 0])
     model = RobustModel(small_net, eps=0.1, steps=1)
     model.compile("adam")
     with pytest.raises(callbacks.TrainingFailed, match="the loss became nan at step 1"):
-        model.fit(x, y, verbose=0, callbacks=[callbacks.StopOnNan()])
+        model.fit(x, y, verbose=0, callbacks=[callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0)])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "loss", "explodes"),
+    [([1.0, 0.5], 2.3, True), ([1.0, 0.5], 2.1, False), ([], 9.0, False), ([5.0], 9.0, False), ([4.0], 9.0, True)],
+)
+def test_an_explosion_is_twice_a_guess_and_twice_the_best(small_net, tmp_path, earlier, loss, explodes):
+    """A guess among three classes costs log 3 = 1.1."""
+    watch = callbacks.Explosion(history_of(tmp_path / "history.csv", earlier), 0)
+    watch.set_model(RobustModel(small_net, eps=0.1))
+    if explodes:
+        with pytest.raises(callbacks.TrainingFailed, match=f"exploded to {loss:.3g} in epoch {len(earlier) + 1}"):
+            watch.on_epoch_end(len(earlier), {"adversarial_loss": loss})
+    else:
+        watch.on_epoch_end(len(earlier), {"adversarial_loss": loss})
+
+
+def test_k_stands_still_while_the_loss_is_too_high():
+    paced = callbacks.Paced("k", tolerance=0.1)
+    stood = []
+    for epoch, loss in enumerate([2.0, 1.0, 1.09, 1.2, 1.11, 0.9, 1.0]):
+        paced.on_epoch_end(epoch, {"val_adversarial_loss": loss})
+        stood.append(paced.stood("k"))
+    assert stood == [0, 0, 0, 1, 2, 2, 3]
+    assert paced.at(10) == 7
+    assert paced.stood("eps") == 0
+
+
+def test_a_schedule_may_be_held_back(small_net):
+    paced = callbacks.Paced("eps", tolerance=0.0)
+    schedule = callbacks.Schedule(((0, 0.1), (2, 0.2)), ((0, 1),), ((0, 0.5),), paced)
+    model = RobustModel(small_net, eps=0.2)
+    model.compile("adam")
+    schedule.set_model(model)
+    seen = []
+    for epoch, loss in enumerate([1.0, 2.0, 0.5, 0.4]):
+        schedule.on_epoch_begin(epoch)
+        seen.append(round(float(model.eps), 3))
+        paced.on_epoch_end(epoch, {"val_adversarial_loss": loss})
+    assert seen == [0.1, 0.1, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(("robust", "trained", "stops"), [(0.1, 0.9, True), (0.35, 0.9, False), (0.1, 0.5, False)])
+def test_catastrophic_overfitting_ends_the_stage(small_net, tmp_path, capsys, robust, trained, stops):
+    """PGD accuracy 0.6 before, training accuracy 0.7."""
+    columns = {"val_robust_accuracy": [0.5, 0.6], "robust_accuracy": [0.6, 0.7]}
+    history = history_of(tmp_path / "history.csv", [1.0, 1.0], **columns)
+    best = callbacks.KeepBest(small_net, tmp_path / "best.weights.h5", "robust_accuracy", lambda epoch: True)
+    watch = callbacks.CatastrophicOverfitting(history, 0, best, Console())
+    watch.set_model(RobustModel(small_net, eps=0.1))
+    watch.model.stop_training = False
+    logs = {"val_robust_accuracy": robust, "robust_accuracy": trained}
+    if stops:
+        with pytest.raises(callbacks.TrainingFailed, match="catastrophic overfitting in epoch 3"):
+            watch.on_epoch_end(2, logs)
+        best.on_test_end({"robust_accuracy": 0.6})
+    watch.on_epoch_end(2, logs)
+    assert watch.model.stop_training == stops
+    assert ("fell from 60.0% to 10.0%" in capsys.readouterr().out) == stops
+
+
+def test_training_is_extended_while_the_loss_falls(small_net, tmp_path):
+    model = RobustModel(small_net, eps=0.1)
+    stopped = []
+    for losses in ([3.0, 2.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0, 1.5]):
+        watch = callbacks.ExtendWhileImproving(history_of(tmp_path / "history.csv", losses), 0, last=2)
+        watch.set_model(model)
+        model.stop_training = False
+        watch.on_epoch_end(len(losses) - 1)
+        stopped.append(model.stop_training)
+    assert stopped == [False, False, True]
+
+
+def test_averaged_weights_are_what_validation_sees(small_net, small_images, tmp_path):
+    """By hand: a <- 0.5 a + 0.5 w after each step; what is validated is a, what trains on is w."""
+    x, y = small_images
+    model = RobustModel(small_net, eps=0.1, steps=1)
+    model.compile(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5))
+    bias = small_net.get_layer("logits").bias
+    trained, measured = [bias.numpy()], []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            trained.append(bias.numpy())
+
+        def on_test_end(self, logs=None):
+            measured.append(bias.numpy())
+
+    watched = [Watch(), callbacks.Measured(Hold(), lambda step: 0, averages=True)]
+    model.optimizer.build(small_net.trainable_variables)
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0, validation_data=(x, y), callbacks=watched)
+    average = trained[0]
+    for w in trained[1:]:
+        average = 0.5 * average + 0.5 * w
+    np.testing.assert_allclose(measured[0], average, rtol=1e-5)
+    assert (trained[-1] != average).all()

@@ -9,14 +9,15 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.commands import train as command
-from robust_tf.config import PRUNING, TrainConfig, parse
+from robust_tf.config import COMPRESSING, TrainConfig, parse
 from robust_tf.models.kernels import kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
 from robust_tf.refusal import Refusal
 from robust_tf.training import callbacks
+from robust_tf.training.constraint import projection
 from robust_tf.training.recipes import RECIPES
-from robust_tf.training.run import projection, train
+from robust_tf.training.run import train
 
 FLAGS = ("--width=0.2", "--steps=1", "--optimizer=adam", "--batch_size=383")
 
@@ -39,42 +40,75 @@ def scalars(folder):
 
 
 def test_recipes_read_like_the_papers():
-    stages = {name: recipe(parse(TrainConfig, ["--pretrain_epochs=2", "--epochs=5", "--finetune_epochs=3"]))
-              for name, recipe in RECIPES.items()}  # fmt: skip
-    assert [(s.name, s.epochs, s.adversarial) for s in stages["normal"]] == [("natural", 5, False)]
-    assert [(s.name, s.epochs, s.adversarial) for s in stages["da"]] == [("dense", 5, True)]
-    for name, adversarial in (("nap", False), ("ap", True)):
-        dense, finetune = stages[name]
-        assert (dense.epochs, dense.adversarial, dense.held_by, dense.prune) == (2, adversarial, "", False)
-        assert (finetune.epochs, finetune.adversarial, finetune.held_by, finetune.prune) == (
-            5,
-            adversarial,
-            "masks",
-            True,
-        )
-    assert [(s.name, s.epochs, s.held_by) for s in stages["admm"]] == [
-        ("dense", 2, ""), ("admm", 5, "admm"), ("finetune", 3, "masks")]  # fmt: skip
+    flags = {"pretrain_epochs": "2", "epochs": "5", "finetune_epochs": "3", "l0_epochs": "1"}
+
+    def stages(method, *more):
+        asked = [f"--{name}={value}" for name, value in flags.items()]
+        known = [flag for flag in asked if accepts(method, flag)]
+        return [
+            (s.name, s.epochs, s.adversarial, s.first, s.held_by, s.k_falls)
+            for s in RECIPES[method](parse(TrainConfig, [f"--method={method}", *known, *more]))
+            if s.epochs
+        ]
+
+    assert stages("normal") == [("natural", 5, False, "", "", False)]
+    assert stages("da") == [("dense", 5, True, "", "", False)]
+    assert stages("nap") == [("natural", 2, False, "", "", False), ("finetune", 5, False, "prune", "masks", False)]
+    assert stages("ap") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "prune", "masks", False)]
+    assert stages("alr") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "low_rank", "", False)]
+    start, main = ("dense", 2, True, "", "", False), ("admm", 5, True, "", "admm", True)
+    assert stages("admm") == [start, main, ("finetune", 3, True, "", "masks", False)]
+    assert stages("admm", "--projection=codebook") == [start, main, ("finetune", 3, True, "", "centroids", False)]
+    assert stages("admm", "--projection=low_rank") == [start, main, ("finetune", 3, True, "low_rank", "", False)]
+    staged = [start, ("l0", 1, True, "", "projected", True), ("atmc", 5, True, "factorise", "projected", False)]
+    assert stages("atmc") == staged
+    assert stages("atmc", "--codebook_epochs=4") == [*staged, ("codebook", 4, True, "quantise", "centroids", False)]
+    assert stages("atmc", "--one_shot") == [start, ("atmc", 5, True, "factorise", "projected", True)]
+
+
+def accepts(method, flag):
+    try:
+        return parse(TrainConfig, [f"--method={method}", flag])
+    except Refusal:
+        return False
 
 
 @pytest.mark.parametrize("method", RECIPES)
 def test_every_method_leaves_a_finished_run(tmp_path, method):
     flags = [f"--method={method}", "--epochs=2"]
-    flags += ["--pretrain_epochs=1"] if method in PRUNING else []
+    flags += ["--pretrain_epochs=1"] if method in COMPRESSING else []
     flags += ["--finetune_epochs=1"] if method == "admm" else []
     workdir = train(config(tmp_path / "run", *flags))
     summary = json.loads((workdir / "summary.json").read_text())
     net = load(workdir)
     counted = sum(np.count_nonzero(w) for w in kernels(net))
-    total = sum(w.shape.num_elements() for w in kernels(net))
+    total = {"alr": summary["kernels_total"]}.get(method, sum(w.shape.num_elements() for w in kernels(net)))
     assert summary["kernels_nonzero"] == counted
     assert summary["kernels_total"] == total
     assert not any(np.signbit(w.numpy()[w == 0]).any() for w in kernels(net))
-    pruned = method in ("nap", "ap", "admm")
-    assert counted == (round(0.05 * total) if pruned else total)
+    budget = round(0.05 * total)
+    if method in ("nap", "ap", "admm"):
+        assert counted == budget
+    elif method == "alr":
+        assert (
+            0.8 * budget < counted <= budget
+        )  # the last singular value that would not fit is a layer's rows and columns
+    elif method == "atmc":
+        assert summary["factors"]["nonzero"] == budget
+        assert summary["factors"]["nonzero_literal"] >= budget
+    else:
+        assert counted == total
     assert sum(row["nonzero"] for row in summary["layers"]) == counted
+    for row, w in zip(summary["layers"], kernels(net)):
+        matrix = np.reshape(w, (-1, w.shape[-1]))
+        assert row["kept"] == np.count_nonzero(w) / matrix.size
+        assert row["rank"] == np.linalg.matrix_rank(matrix)
+        assert row["dead_filters"] == sum(not column.any() for column in matrix.T)
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["epoch"]) for row in rows] == list(range({"admm": 4, "ap": 3, "nap": 3}.get(method, 2)))
+    epochs = {"normal": 2, "da": 2, "admm": 4, "atmc": 4}.get(method, 3)
+    assert [int(row["epoch"]) for row in rows] == list(range(epochs))
+    assert summary["epochs_trained"] == epochs
     expected = {"loss", "clean_loss", "adversarial_loss", "accuracy", "robust_accuracy"}
     if method == "admm":
         expected |= {"k", "rho", "nonzero", "churn", "primal_residual", "dual_residual"}
@@ -93,12 +127,17 @@ def test_one_shot_ends_with_the_hard_projection(tmp_path):
 
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_one_shot_with_every_projection(tmp_path, name):
-    """What ships lies in the constraint set: projecting it again changes nothing."""
-    asked = config(tmp_path / "run", "--epochs=1", f"--projection={name}", "--ratio=0.51", "--bits=3")
-    W = kernels(load(train(asked)))
-    k = round(0.51 * sum(w.shape.num_elements() for w in W))
+    """What ships lies in the constraint set: no more than k weights, and projecting it again changes nothing."""
+    bits = ["--bits=3"] if name == "codebook" else []
+    asked = config(tmp_path / "run", "--epochs=1", f"--projection={name}", "--ratio=0.51", *bits)
+    workdir = train(asked)
+    net = load(workdir)
+    W = kernels(net)
+    k = round(0.51 * json.loads((workdir / "summary.json").read_text())["kernels_total"])
     assert sum(np.count_nonzero(w) for w in W) <= k
-    for w, z in zip(W, projection(asked)(W, k)):
+    if name == "low_rank":  # its layers are thin by now
+        return
+    for w, z in zip(W, projection(asked, net)(W, k)):
         np.testing.assert_array_equal(w, z)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robust_tf.training.schedules import cubic_ratio, decayed, geometric, thirds, value_at
+from robust_tf.training.schedules import LEARNING_RATES, STEPS, cubic_ratio, decayed, geometric, thirds, value_at
 
 
 def test_value_at():
@@ -39,3 +39,16 @@ def test_geometric():
     assert geometric(0.0, 1e-3, 1.0) == pytest.approx(1e-3)
     assert geometric(0.5, 1e-4, 1.0) == pytest.approx(1e-2)
     assert geometric(1.0, 1e-3, 2.0) == pytest.approx(2)
+
+
+def test_the_papers_plans():
+    atmc = LEARNING_RATES["atmc"](150)
+    assert [value_at(atmc, epoch) for epoch in (0, 29, 30, 60, 149)] == pytest.approx([5e-3, 5e-3, 5e-4, 5e-5, 5e-7])
+    assert [start for start, _ in LEARNING_RATES["atmc_plan_1"](200)] == [0, 40, 80, 120, 160]
+    thesis = LEARNING_RATES["thesis"](200)
+    assert [value_at(thesis, epoch) for epoch in (0, 10, 199)] == pytest.approx([0.05, 0.04, 0.05 * 0.8**19])
+
+
+def test_the_thesis_steps_grow_within_each_third():
+    steps = STEPS["thesis"](18)
+    assert [value_at(steps, epoch) for epoch in range(18)] == [7, 7, 14, 14, 21, 21] * 3

@@ -1,0 +1,203 @@
+"""ATMC's factorised layers W = (I + U')V + C (Gui et al., section 3 and Algorithm 1).
+
+    minimise f(W) over U', V, C   subject to   sum over layers of ||U'||_0 + ||V||_0 + ||C||_0 <= k
+
+Keras stores W transposed, as M = W^T [inputs, outputs] (a convolution's inputs are h * w * in), so that here
+M = V(I + U) + C with V, C shaped like the kernel and U [outputs, outputs]. Where a layer has more outputs than
+inputs, the identity stands on the other side: M = (I + U)V + C with U [inputs, inputs]. The start U = 0, V = M_0,
+C = 0 is the net itself. Depthwise and grouped convolutions keep their kernel, as one more factor.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.models.kernels import is_depthwise, kernel_layers, kernel_of
+from robust_tf.models.rewrite import split
+from robust_tf.projections.irregular import irregular
+
+
+def add_factors(layer):
+    """U = 0 and C = 0 beside the layer's kernel, which is V."""
+    inputs, outputs = np.prod(layer.kernel.shape[:-1]), layer.kernel.shape[-1]
+    layer.after = outputs <= inputs  # whether I + U stands after V
+    side = min(inputs, outputs)
+    layer.U = layer.add_weight("U", (side, side), initializer="zeros")
+    layer.C = layer.add_weight("C", layer.kernel.shape, initializer="zeros")
+
+
+def materialised(layer):
+    """V(I + U) + C or (I + U)V + C, shaped like the kernel."""
+    V = tf.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))  # [inputs, outputs]
+    moved = V @ layer.U if layer.after else layer.U @ V
+    return tf.reshape(V + moved, layer.kernel.shape) + layer.C
+
+
+class FactorisedConv2D(keras.layers.Conv2D):
+    """A convolution with the kernel V(I + U) + C; its `kernel` is V."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        add_factors(self)
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, materialised(self))
+
+
+class FactorisedDense(keras.layers.Dense):
+    """A dense layer with the kernel V(I + U) + C; its `kernel` is V."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        add_factors(self)
+
+    def call(self, inputs):
+        z = inputs @ materialised(self)
+        return self.activation(tf.nn.bias_add(z, self.bias) if self.use_bias else z)
+
+
+def is_factorised(layer):
+    return isinstance(layer, FactorisedConv2D | FactorisedDense)
+
+
+def factorise(net):
+    """The net with factorised layers, at the start U = 0, V = M, C = 0; it shares nothing with `net`."""
+
+    def twin(layer):
+        plain = is_depthwise(layer) or getattr(layer, "groups", 1) > 1 or layer not in kernel_layers(net)
+        if plain:
+            return type(layer).from_config(layer.get_config())
+        Factorised = FactorisedDense if isinstance(layer, keras.layers.Dense) else FactorisedConv2D
+        return Factorised.from_config(layer.get_config())
+
+    factorised = keras.models.clone_model(net, clone_function=twin)
+    for layer, clone in zip(net.layers, factorised.layers):
+        if is_factorised(clone):
+            clone.kernel.assign(layer.kernel)
+            if layer.use_bias:
+                clone.bias.assign(layer.bias)
+        else:
+            clone.set_weights(layer.get_weights())
+    return factorised
+
+
+def factors(net):
+    """What the budget counts: U, V and C of each factorised layer, the kernel of any other."""
+    listed = [
+        [layer.U, layer.kernel, layer.C] if is_factorised(layer) else [kernel_of(layer)] for layer in kernel_layers(net)
+    ]
+    return [factor for layer in listed for factor in layer]
+
+
+def merge(layer):
+    """Moves an entry of C into V where both hold one and the layer's function stays: where U does not meet it.
+
+    V and C have the same gradient as long as U = 0; without this the budget would be spent twice. C_ij may move where
+    row j of U is zero (I + U after V) or column i (before it).
+    """
+    met = tf.reduce_any(layer.U != 0, axis=1 if layer.after else 0)  # [outputs] or [inputs]
+    free = tf.broadcast_to(
+        ~met if layer.after else ~met[:, None], (np.prod(layer.kernel.shape[:-1]), layer.kernel.shape[-1])
+    )
+    both = (layer.kernel != 0) & (layer.C != 0) & tf.reshape(free, layer.kernel.shape)
+    moved = tf.where(both, layer.C, 0.0)
+    layer.kernel.assign_add(moved)
+    layer.C.assign_sub(moved)
+
+
+def project(net, k):
+    """The k largest entries of all factors of all layers stay (Algorithm 1), after `merge`."""
+    for layer in kernel_layers(net):
+        if is_factorised(layer):
+            merge(layer)
+    W = factors(net)
+    for w, z in zip(W, irregular(W, k)):
+        w.assign(z)
+
+
+def write(factorised, net):
+    """Gives `net`, of plain layers, the function of the factorised one; works in a graph too."""
+    for layer, plain in zip(factorised.layers, net.layers):
+        for source, target in zip(_plain_weights(layer), plain.weights):
+            target.assign(source)
+
+
+def _plain_weights(layer):
+    """The weights of the plain layer that `layer` stands for, in Keras' order."""
+    if not is_factorised(layer):
+        return layer.weights
+    return [materialised(layer), *([layer.bias] if layer.use_bias else [])]
+
+
+def plain(factorised):
+    """The factorised net as one of plain layers."""
+
+    def twin(layer):
+        Plain = {FactorisedConv2D: keras.layers.Conv2D, FactorisedDense: keras.layers.Dense}.get(
+            type(layer), type(layer)
+        )
+        return Plain.from_config(layer.get_config())
+
+    net = keras.models.clone_model(factorised, clone_function=twin)
+    write(factorised, net)
+    return net
+
+
+def thin(factorised):
+    """As `plain`, but with two thin layers where r * (inputs + outputs) < inputs * outputs: fewer multiply-adds.
+
+    M = V(I + U) + C needs r columns: those where V is non-zero, and those where C is and cannot be merged into V.
+    """
+    halves = {layer.name: _halves(layer) for layer in kernel_layers(factorised) if is_factorised(layer)}
+    fewer = {
+        name: pair for name, pair in halves.items() if pair[0].size + pair[1].size < len(pair[0]) * pair[1].shape[1]
+    }
+    return split(plain(factorised), fewer)
+
+
+def _halves(layer):
+    """left [inputs, r], right [r, outputs] with left @ right = M, r at least 1."""
+    V, C = (np.reshape(w, (-1, w.shape[-1])) for w in (layer.kernel, layer.C))
+    U = layer.U.numpy()
+    if not layer.after:
+        V, C, U = V.T, C.T, U.T
+    I = np.eye(len(U), dtype=U.dtype)  # noqa: E741
+    met = U.any(axis=1)  # rows of U that are not zero: there V and C do not merge
+    merged = np.where(met, V, V + C)
+    columns, apart = np.flatnonzero(merged.any(axis=0)), np.flatnonzero(met & C.any(axis=0))
+    if not len(columns) + len(apart):
+        columns = np.array([0])
+    left = np.concatenate([merged[:, columns], C[:, apart]], axis=1)
+    right = np.concatenate([(I + U)[columns], I[apart]])
+    return (left, right) if layer.after else (right.T, left.T)
+
+
+def report(factorised):
+    """What the budget was spent on.
+
+    Returns:
+      dict: nonzero (U' as an offset), nonzero_literal (the paper's ||I + U'||_0 in its place), and for each layer the
+      non-zeros of U', V and C with the ranks of the paper's study (appendix B.2): rank_U, the non-zero columns of U',
+      and rank_V, the non-zero rows of V, for W = (I + U')V; columns and rows change places on the other side.
+    """
+    layers, identities = [], 0
+    for layer in kernel_layers(factorised):
+        if not is_factorised(layer):
+            layers.append({"layer": layer.name, "W": int(np.count_nonzero(kernel_of(layer)))})
+            continue
+        U, V = layer.U.numpy(), np.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))
+        identities += np.count_nonzero(U + np.eye(len(U))) - np.count_nonzero(U)
+        axes = (1, 0) if layer.after else (0, 1)
+        layers.append(
+            {
+                "layer": layer.name,
+                "U": int(np.count_nonzero(U)),
+                "V": int(np.count_nonzero(V)),
+                "C": int(np.count_nonzero(layer.C)),
+                "rank_U": int(U.any(axis=axes[0]).sum()),
+                "rank_V": int(V.any(axis=axes[1]).sum()),
+                "of": len(U),
+            }
+        )
+    nonzero = sum(row.get(factor, 0) for row in layers for factor in ("U", "V", "C", "W"))
+    return {"nonzero": nonzero, "nonzero_literal": int(nonzero + identities), "layers": layers}

@@ -1,0 +1,39 @@
+"""PREPARATIONS[name](config, net, k) -> net: what a stage does to the net before it trains."""
+
+import tensorflow as tf
+
+from robust_tf.compression import atmc
+from robust_tf.models.kernels import kernel_layers, kernels
+from robust_tf.models.rewrite import split
+from robust_tf.projections.codebook import clustered
+from robust_tf.projections.low_rank import factors, ranks
+from robust_tf.training.constraint import depthwise, projection
+
+
+def prune(config, net, k):
+    """The kernels' projection onto the constraint of k weights."""
+    W = kernels(net)
+    for w, z in zip(W, projection(config, net)(W, k)):
+        w.assign(z)
+    return net
+
+
+def factorise_low_rank(config, net, k):
+    """Two thin layers in place of each, of k kernel weights together (ALR: Gui et al., section 4)."""
+    rank = dict(zip(kernel_layers(net), ranks(kernels(net), k, depthwise(net))))
+    return split(net, {layer.name: factors(layer.kernel, r) for layer, r in rank.items() if r is not None})
+
+
+def factorise(config, net, k):
+    """ATMC's layers W = (I + U')V + C."""
+    return atmc.factorise(net)
+
+
+def quantise(config, net, k):
+    """2^bits values for each kernel, or factor of ATMC, zero among them."""
+    for w in atmc.factors(net):
+        w.assign(tf.reshape(clustered(w.numpy().ravel(), 2**config.bits - 1, rounds=100), w.shape))
+    return net
+
+
+PREPARATIONS = {"prune": prune, "low_rank": factorise_low_rank, "factorise": factorise, "quantise": quantise}

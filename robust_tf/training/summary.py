@@ -1,0 +1,74 @@
+"""What summary.json says of a trained net: counts and ranks from the net itself, accuracies from held-out images."""
+
+import numpy as np
+
+from robust_tf.config import COMPRESSING
+from robust_tf.data import DATASETS
+from robust_tf.models.kernels import kernel_layers, kernel_of
+from robust_tf.projections.filters import matrix
+from robust_tf.training import callbacks
+from robust_tf.training.constraint import depthwise
+from robust_tf.training.model import RobustModel
+
+
+def summary(config, workdir, net, N, factors, validation, num_images):
+    """The record.
+
+    Args:
+      config: TrainConfig.
+      workdir: run directory, for history.csv.
+      net: what ships.
+      N: kernel weights of the dense net.
+      factors: None, or ATMC's report of its factors.
+      validation, num_images: held-out training images as batches, and their number.
+    """
+    model = RobustModel(net, eps=config.eps, norm=config.norm, seed=config.seed)
+    model.compile()
+    measured = model.evaluate(validation, verbose=0, return_dict=True)
+    layers = describe(net)
+    nonzero = sum(layer["nonzero"] for layer in layers)
+    rows = callbacks.rows(workdir / "history.csv")
+    compressed = config.method in COMPRESSING
+    return {
+        "dataset": config.dataset,
+        "model": config.model,
+        "method": config.method,
+        "projection": config.projection if compressed and config.method not in ("alr", "atmc") else None,
+        "kernels_total": N,
+        "kernels_nonzero": nonzero,
+        "ratio": nonzero / N,
+        "ratio_asked": config.ratio if compressed else None,
+        "factors": factors,
+        "eps": config.eps,
+        "accuracies_on": "held-out training images",
+        "num_images": num_images,
+        "clean_accuracy": measured["accuracy"],
+        "pgd_accuracy": measured["robust_accuracy"],
+        "pgd_steps": 10,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "epochs_trained": len(rows),
+        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+        "class_names": DATASETS[config.dataset].class_names,
+        "layers": layers,
+    }
+
+
+def describe(net):
+    """For each kernel layer: weights, non-zeros and their fraction, the matrix' rank, and filters that are all zero."""
+    layers = []
+    for i, layer in enumerate(kernel_layers(net)):
+        w = kernel_of(layer).numpy()
+        columns = matrix(w.reshape(*w.shape[:2], 1, -1) if i in depthwise(net) else w)  # [inputs, outputs]
+        layers.append(
+            {
+                "layer": layer.name,
+                "kernels": w.size,
+                "nonzero": int(np.count_nonzero(w)),
+                "kept": np.count_nonzero(w) / w.size,
+                "rank": int(np.linalg.matrix_rank(columns)),
+                "outputs": columns.shape[1],
+                "dead_filters": int((~columns.any(axis=0)).sum()),
+            }
+        )
+    return layers

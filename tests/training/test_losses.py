@@ -1,0 +1,56 @@
+"""Losses against closed forms."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robust_tf.training import LOSSES
+from robust_tf.training.losses import cross_entropy, divergence
+
+logits = st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3)
+
+
+def softmax(z):
+    e = np.exp(np.array(z, float) - np.max(z))
+    return e / e.sum()
+
+
+@given(logits, logits)
+def test_the_divergence(z, z_adv):
+    p, q = softmax(z), softmax(z_adv)
+    expected = np.sum(p * np.log(p / q))
+    assert float(divergence(tf.constant([z]), tf.constant([z_adv]))[0]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_mix_and_trades():
+    y, z, z_adv = np.array([0, 2]), tf.constant([[2.0, 0, 0], [1, 1, 1]]), tf.constant([[0.0, 1, 0], [3, 0, 0]])
+    ce = cross_entropy()
+    clean = -np.mean(np.log([softmax(z[0])[0], softmax(z[1])[2]]))
+    adversarial = -np.mean(np.log([softmax(z_adv[0])[0], softmax(z_adv[1])[2]]))
+    mix = LOSSES["mix"].resolve().value(ce, y, z, z_adv, 0.9, 6.0)
+    assert float(mix) == pytest.approx(0.9 * adversarial + 0.1 * clean, rel=1e-5)
+    apart = np.mean([np.sum(softmax(a) * np.log(softmax(a) / softmax(b))) for a, b in zip(z, z_adv)])
+    trades = LOSSES["trades"].resolve().value(ce, y, z, z_adv, 0.9, 6.0)
+    assert float(trades) == pytest.approx(clean + 6 * apart, rel=1e-5)
+
+
+def test_trades_ascends_from_fixed_logits():
+    """Its gradient is that of KL(p || softmax(z_adv)) with p constant: softmax(z_adv) - p."""
+    z, z_adv = tf.constant([[2.0, 0, 0]]), tf.constant([[0.0, 1, 0]])
+    objective = LOSSES["trades"].resolve().objective(z)
+    with tf.GradientTape() as tape:
+        tape.watch([z, z_adv])
+        value = objective(z_adv)
+    gradient = tape.gradient(value, [z, z_adv])
+    assert gradient[0] is None
+    np.testing.assert_allclose(gradient[1][0], softmax(z_adv[0]) - softmax(z[0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_label_smoothing(smoothing):
+    z, y = np.array([[2.0, 0, -1], [0.5, 1, 0]], np.float32), np.array([0, 2])
+    target = (1 - smoothing) * np.eye(3)[y] + smoothing / 3
+    expected = -np.mean(np.sum(target * np.log([softmax(row) for row in z]), -1))
+    assert float(cross_entropy(smoothing)(y, tf.constant(z))) == pytest.approx(expected, rel=1e-5)
