@@ -23,4 +23,9 @@ STARTS = {
 ATTACKS = {
     "fgsm": Entry("robust_tf.attacks.cleverhans_attacks:fgsm"),
     "pgd": Entry("robust_tf.attacks.cleverhans_attacks:pgd"),
+    "apgd_ce": Entry("robust_tf.attacks.apgd:apgd_ce"),
+    "square": Entry("robust_tf.attacks.square:square"),
 }
+
+# The norms of the balls that each knows.
+ATTACK_NORMS = {"fgsm": NORMS, "pgd": NORMS, "apgd_ce": ("linf",), "square": ("linf",)}

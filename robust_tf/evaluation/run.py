@@ -56,7 +56,8 @@ def evaluate(config):
 
 def name_of(record):
     """A file name that tells the attack apart: the same command overwrites its own record only."""
-    numbers = [f"{key}{record[key]:g}" for key in ("eps", "steps", "alpha", "restarts", "seed")]
+    keys = ("eps", "steps", "alpha", "restarts", *(["queries"] if "square" in record["attacks"] else []), "seed")
+    numbers = [f"{key}{record[key]:g}" for key in keys]
     return "-".join([record["mode"], *record["attacks"], record["norm"], *numbers, f"n{record['num_images']}"])
 
 

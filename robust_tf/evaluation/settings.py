@@ -1,11 +1,11 @@
 """The attack's settings of an evaluation: as asked, else as the run was trained."""
 
-from robust_tf.attacks import default_alpha
+from robust_tf.attacks import ATTACK_NORMS, default_alpha
 from robust_tf.refusal import Refusal
 
 
 def settings(config, trained_as):
-    """eps, norm, steps, alpha, restarts and seed of an EvaluateConfig; raises Refusal where alpha exceeds eps.
+    """The settings of an EvaluateConfig; raises Refusal where alpha exceeds eps, or an attack has no such norm.
 
     Args:
       config: EvaluateConfig.
@@ -14,11 +14,16 @@ def settings(config, trained_as):
     eps = trained_as["eps"] if config.eps is None else config.eps
     if config.alpha is not None and config.alpha > eps:
         raise Refusal(f"--alpha: expected at most eps ({eps:g}); got {config.alpha:g}")
+    norm = config.norm or trained_as["norm"]
+    for name in config.attacks:
+        if norm not in ATTACK_NORMS[name]:
+            raise Refusal(f"--attacks={name}: expected --norm={'|'.join(ATTACK_NORMS[name])} with it; got {norm}")
     return {
         "eps": eps,
-        "norm": config.norm or trained_as["norm"],
+        "norm": norm,
         "steps": config.steps,
         "alpha": default_alpha(eps, config.steps) if config.alpha is None else config.alpha,
         "restarts": config.restarts,
+        "queries": config.queries,
         "seed": config.seed,
     }

@@ -282,8 +282,8 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
 def improves(rows):
     """Whether the adversarial validation loss of the last epoch is below all before."""
-    losses = [float(row["val_adversarial_loss"]) for row in rows]
-    return not losses or losses[-1] <= min(losses)
+    *earlier, last = [float("inf"), *(float(row["val_adversarial_loss"]) for row in rows)]
+    return not earlier or last < min(earlier)
 
 
 class ExtendWhileImproving(keras.callbacks.Callback):

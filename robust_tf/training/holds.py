@@ -55,9 +55,13 @@ def free(config, net):
     return Hold()
 
 
-def admm(config, net):
-    held = Admm(kernels(net), projection(config, net), config.rho)
+def penalised(held):
+    """The Hold of an `Admm`."""
     return Hold(penalty=held.penalty, start=held.start, update=held.update, ship=held.project_hard, state=held)
+
+
+def admm(config, net):
+    return penalised(Admm(kernels(net), projection(config, net), config.rho))
 
 
 def masked(config, net):

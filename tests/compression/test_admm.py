@@ -87,3 +87,26 @@ def test_it_solves_sparse_least_squares():
     assert float(report["primal_residual"]) < 1e-2
     admm.project_hard(2)
     np.testing.assert_allclose(flat(admm.W), [3, 0, 0, -2], atol=0.02)
+
+
+def test_an_update_after_every_step_is_the_literal_algorithm():
+    """Algorithm 1 of the thesis: Z = Pi(W + U); a step on f(W) + rho/2 ||W - Z + U||^2; U += W - Z."""
+    target, rho, rate, k = np.array([3.0, -2.0, 1.0, 0.5, -0.1], np.float32), 0.4, 0.2, 2
+
+    def project(W):
+        return irregular([tf.constant(W, tf.float32)], k)[0].numpy()
+
+    W, U = np.zeros(5, np.float32) + 0.3 * target, np.zeros(5, np.float32)
+    variable = tf.Variable(W)
+    admm = Admm([variable], irregular, rho)
+    admm.start(k)
+    for _ in range(12):
+        Z = project(W + U)
+        W = W - rate * (W - target + rho * (W - Z + U))
+        U = U + W - Z
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum((variable - target) ** 2) / 2 + admm.penalty()
+        variable.assign_sub(rate * tape.gradient(loss, variable))
+        admm.update(k, rho)
+        np.testing.assert_allclose(variable, W, atol=1e-5)
+        np.testing.assert_allclose(admm.U[0], U, atol=1e-5)

@@ -11,7 +11,7 @@ from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
 from robust_tf.training import callbacks
-from robust_tf.training.holds import Hold
+from robust_tf.training.holds import Hold, penalised
 from robust_tf.training.model import RobustModel
 
 
@@ -37,7 +37,7 @@ def test_schedule_sets_the_attack_and_the_rate(small_net, small_images):
 def test_admm_validates_the_net_that_ships_and_trains_on(small_net, small_images):
     x, y = small_images
     admm = Admm(kernels(small_net), irregular, rho=0.01)
-    hold = Hold(penalty=admm.penalty, start=admm.start, update=admm.update, ship=admm.project_hard)
+    hold = penalised(admm)
     model = RobustModel(small_net, eps=0.1, steps=1, hold=hold)
     model.compile("adam")
     counts = {"train": [], "test": []}

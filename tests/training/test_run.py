@@ -1,7 +1,12 @@
 """train(config): the recipes on the embedded scans, resumed after an interruption, and what they leave behind."""
 
 import csv
+import functools
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -186,8 +191,24 @@ def trained_epochs(monkeypatch):
     return begun
 
 
-@pytest.mark.parametrize("last_epoch", [1, 3, 4, 5])
-def test_the_same_command_resumes_to_the_same_weights(tmp_path, monkeypatch, uninterrupted, trained_epochs, last_epoch):
+# The stages of each method, six epochs in all, with what else a checkpoint must hold.
+RESUMED = {
+    "admm": ("--pretrain_epochs=2", "--epochs=2", "--finetune_epochs=2"),
+    "adaptive": ("--epochs=6", "--adaptive=k", "--tolerance=0", "--admm_interval=1", "--ema=0.5"),
+    "atmc": ("--method=atmc", "--l0_epochs=2", "--epochs=3", "--codebook_epochs=1", "--bits=3", "--ema=0.5"),
+    "one_shot": ("--method=atmc", "--one_shot", "--epochs=6", "--thin_layers", "--loss=trades", "--project_every=2"),
+    "alr": ("--method=alr", "--pretrain_epochs=2", "--epochs=4", "--starts=uniform,stripes,blocks", "--clip_norm=1"),
+    "codebook": ("--epochs=4", "--finetune_epochs=2", "--projection=codebook", "--bits=3", "--label_smoothing=0.1"),
+}
+
+
+KILLED_AT = {"admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "alr": (3,), "codebook": (4,)}
+
+
+@pytest.mark.parametrize(("method", "last_epoch"), [(name, epoch) for name in RESUMED for epoch in KILLED_AT[name]])
+def test_the_same_command_resumes_to_the_same_weights(
+    tmp_path, monkeypatch, uninterrupted, trained_epochs, method, last_epoch
+):
     """Killed at the end of an epoch, before its checkpoint: that epoch is trained again, and none before it."""
 
     def killed(self, epoch, logs=None):
@@ -197,20 +218,84 @@ def test_the_same_command_resumes_to_the_same_weights(tmp_path, monkeypatch, uni
     with monkeypatch.context() as patched:
         patched.setattr(callbacks.Report, "on_epoch_end", killed)
         with pytest.raises(Killed):
-            train(config(tmp_path / "run", *THREE_STAGES))
+            train(config(tmp_path / "run", *RESUMED[method]))
     trained_epochs.clear()
-    resumed = load(train(config(tmp_path / "run", *THREE_STAGES)))
+    resumed = load(train(config(tmp_path / "run", *RESUMED[method])))
     assert trained_epochs == list(range(last_epoch, 6))
-    for expected, got in zip(uninterrupted.get_weights(), resumed.get_weights()):
+    for expected, got in zip(uninterrupted(method).get_weights(), resumed.get_weights()):
         np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-THREE_STAGES = ("--pretrain_epochs=2", "--epochs=2", "--finetune_epochs=2")
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    return load(train(config(tmp_path_factory.mktemp("whole") / "run", *THREE_STAGES)))
+    """The net of a method's whole run, trained once."""
+    return functools.cache(
+        lambda method: load(train(config(tmp_path_factory.mktemp(method) / "run", *RESUMED[method])))
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", RESUMED)
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path, uninterrupted, method):
+    """kill -9 at moments that fall anywhere: in the first epochs, in a checkpoint, between stages, in the export."""
+    flags = [f"--workdir={tmp_path}/run", *FLAGS, "--ratio=0.05", *RESUMED[method]]
+    command = [sys.executable, "-m", "robust_tf.commands.train", *flags]
+    kills = 0
+    for seconds in (9, 10, 12, 14, 17, 21):
+        try:
+            subprocess.run(command, capture_output=True, timeout=seconds)  # kills with SIGKILL
+            break
+        except subprocess.TimeoutExpired:
+            kills += 1
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert kills > 0
+    for expected, got in zip(uninterrupted(method).get_weights(), load(tmp_path / "run").get_weights()):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_half_written_checkpoint_is_never_used(tmp_path, monkeypatch, uninterrupted):
+    """Killed while the second checkpoint is written: what lies there is no part of the resumed run."""
+    write = tf.train.Checkpoint._write
+
+    def killed(self, path, options=None):
+        if not path.endswith("ckpt-2"):
+            return write(self, path, options)
+        write(self, path)  # without the manager's note that it is there
+        for part in Path(path).parent.glob("ckpt-2*"):
+            part.write_bytes(part.read_bytes()[:100])
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.train.Checkpoint, "_write", killed)
+        with pytest.raises(Killed):
+            train(config(tmp_path / "run", *RESUMED["alr"]))
+    assert list((tmp_path / "run").rglob("ckpt-2*"))
+    resumed = load(train(config(tmp_path / "run", *RESUMED["alr"])))
+    for expected, got in zip(uninterrupted("alr").get_weights(), resumed.get_weights()):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, monkeypatch):
+    """Stage files moved over from a run that holds other variables."""
+
+    def killed(self, epoch, logs=None):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            callbacks.Checkpoints,
+            "on_epoch_end",
+            lambda self, epoch, logs=None: (self.manager.save(), killed(self, epoch)),
+        )
+        with pytest.raises(Killed):
+            train(config(tmp_path / "theirs", "--method=da", "--epochs=2"))
+        with pytest.raises(Killed):
+            train(config(tmp_path / "ours", "--method=da", "--epochs=2", "--ema=0.5"))
+    shutil.rmtree(tmp_path / "ours" / "checkpoints")
+    shutil.copytree(tmp_path / "theirs" / "checkpoints", tmp_path / "ours" / "checkpoints")
+    with pytest.raises(Refusal, match="expected a readable checkpoint in"):
+        train(config(tmp_path / "ours", "--method=da", "--epochs=2", "--ema=0.5"))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -281,3 +366,28 @@ def test_a_missing_data_set_is_one_line_and_exit_code_2(tmp_path, monkeypatch, c
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("train: --data_dir: expected the data set mnist in")
     assert not (tmp_path / "r").exists()
+
+
+def test_training_goes_on_while_it_improves(tmp_path, trained_epochs):
+    """Three epochs that learn and one that cannot, where one was asked for; nothing is trained again after that."""
+    flags = ("--method=da", "--epochs=1", "--extend_while_improving", "--eps_schedule=0:0.1")
+    flags += ("--learning_rate_schedule=0:0.001,3:0",)
+    workdir = train(config(tmp_path / "run", *flags))
+    assert trained_epochs == [0, 1, 2, 3]
+    assert json.loads((workdir / "summary.json").read_text())["epochs_trained"] == 4
+    (final,) = workdir.rglob("final-1.weights.h5")
+    final.unlink()
+    trained_epochs.clear()
+    train(config(tmp_path / "run", *flags))
+    assert trained_epochs == []
+
+
+def test_an_adaptive_run_ships_what_it_came_to(tmp_path, capsys):
+    """No deterioration is allowed and none is gained: k stands at its first values."""
+    flags = ("--epochs=3", "--adaptive=k", "--tolerance=0", "--learning_rate=0.02", "--admm_interval=1")
+    workdir = train(config(tmp_path / "run", *flags))
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["ratio_asked"] == 0.05
+    assert summary["ratio"] >= 0.05
+    rows = callbacks.rows(workdir / "history.csv")
+    assert summary["kernels_nonzero"] <= int(float(rows[-1]["k"]))

@@ -1,0 +1,112 @@
+"""Square (Andriushchenko et al., arXiv 1912.00049), L-inf: random search over square patches, from scores alone."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks.cleverhans_attacks import margin
+
+# The share p of pixels in a square halves after each of these numbers of queries.
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+CHUNK = 50  # queries between looks at which images are broken
+
+
+def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, first_share=0.8):
+    """Starts from vertical stripes of +-eps; each query adds +-2 eps, one sign a channel, in a random square.
+
+    A query is kept where it lowers the margin z_y - max_{i != y} z_i, and an image is done where that is negative. The
+    square's side is round(sqrt(p H W)), with p = `first_share` halved at HALVINGS, not rescaled to `queries`.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> scores [B, K]; no gradient is taken.
+      x: images [B, H, W, C] float32 in [0, 1].
+      y: labels [B].
+      eps: radius in pixels of [0, 1].
+      queries: evaluations of each image in a run.
+      restarts: runs; an image that one breaks is not attacked again.
+      seed: one integer or several.
+      first_share: p at the start.
+
+    Returns:
+      x_adv [B, H, W, C]: the point of the smallest margin, of the last run.
+    """
+    x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
+    if eps == 0:
+        return x
+    x_adv = x
+    left = tf.where(margin(logits_fn(x), y) >= 0)[:, 0]  # images that are still to break
+    for restart in range(restarts):
+        key = np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(1).astype(np.int32)[0]
+        first, search = _compiled(logits_fn)
+        eps_now = tf.constant(eps, tf.float32)
+        if len(left):
+            best, least = first(tf.gather(x, left), tf.gather(y, left), eps_now, key)
+            x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], best)
+            left, best, least = (tf.boolean_mask(part, least >= 0) for part in (left, best, least))
+        for begin in range(1, queries, CHUNK):
+            if not len(left):
+                break
+            sides = [side(query, first_share, *x.shape[1:3]) for query in range(begin, min(begin + CHUNK, queries))]
+            best, least = search(
+                tf.gather(x, left), tf.gather(y, left), best, least, eps_now, tf.constant(sides), key, begin
+            )
+            x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], best)
+            left, best, least = (tf.boolean_mask(part, least >= 0) for part in (left, best, least))
+    return x_adv
+
+
+def side(query, first_share, height, width):
+    """Side of the square of query number `query`."""
+    share = first_share / 2 ** sum(query > halving for halving in HALVINGS)
+    return min(max(1, round(np.sqrt(share * height * width))), height, width)
+
+
+def _signs(shape, seed):
+    return 2.0 * tf.cast(tf.random.stateless_uniform(shape, seed) < 0.5, tf.float32) - 1.0
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(logits_fn):
+    """The start and a chunk of queries as graphs; both return the best point so far and its margin [B]."""
+
+    def first(x, y, eps, key):
+        batch, _, width, channels = tf.unstack(tf.shape(x))
+        start = tf.clip_by_value(x + eps * _signs((batch, 1, width, channels), (key, 0)), 0.0, 1.0)
+        return start, margin(logits_fn(start), y)
+
+    def search(x, y, best, least, eps, sides, key, begin):
+        batch, height, width, channels = tf.unstack(tf.shape(x))
+        low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
+
+        def query(i, best, least):
+            size = sides[i]
+            seeds = tf.random.split((key, begin + i), 3)
+            draw = lambda seed, end: tf.random.stateless_uniform((batch, 1), seed, 0, end, tf.int32)  # noqa: E731
+            top, left = draw(seeds[0], height - size + 1), draw(seeds[1], width - size + 1)
+            rows, columns = tf.range(height)[None], tf.range(width)[None]
+            inside = ((rows >= top) & (rows < top + size))[:, :, None] & ((columns >= left) & (columns < left + size))[
+                :, None
+            ]  # [B, H, W]
+            patch = 2 * eps * _signs((batch, 1, 1, channels), seeds[2])
+            tried = tf.clip_by_value(best + tf.where(inside[..., None], patch, 0.0), low, high)
+            now = margin(logits_fn(tried), y)
+            kept = (now < least) & (least >= 0)
+            return i + 1, tf.where(kept[:, None, None, None], tried, best), tf.where(kept, now, least)
+
+        return tf.while_loop(lambda i, *_: i < len(sides), query, (0, best, least))[1:]
+
+    image = tf.TensorSpec((None, None, None, None))
+    whole, real, label, margins = (
+        tf.TensorSpec((), tf.int32),
+        tf.TensorSpec(()),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None,)),
+    )
+    return (
+        tf.function(first, input_signature=(image, label, real, whole)),
+        tf.function(
+            search,
+            input_signature=(image, label, image, margins, real, tf.TensorSpec((None,), tf.int32), whole, whole),
+        ),
+    )
