@@ -99,7 +99,7 @@ def flag(kind, default, help, methods=(), **needs):
     return dataclasses.field(default=None, metadata=metadata)
 
 
-COMPRESSING = ("nap", "ap", "alr", "admm", "atmc")
+COMPRESSING = ("nap", "ap", "alr", "l0", "admm", "atmc")
 PROJECTING = ("nap", "ap", "admm")
 
 
@@ -118,7 +118,8 @@ class TrainConfig:
         one_of(RECIPES),
         "admm",
         "normal: natural training; da: dense adversarial training; nap, ap: natural, adversarial training, pruning,"
-        " training with the zeros fixed; alr: adversarial training of thin layers; admm: adversarial training under a"
+        " training with the zeros fixed; alr: adversarial training of thin layers; l0: adversarial training"
+        " that keeps the largest weights after every step; admm: adversarial training under a"
         " constraint on the weights; atmc: adversarial training of (I + U)V + C with few weights",
     )
     projection: str = flag(
@@ -161,8 +162,8 @@ class TrainConfig:
     ratio_schedule: tuple = flag(
         sequence(RATIO),
         None,
-        "admm: kept fraction; default: a cubic fall to --ratio between 10 % and 60 % of the stage",
-        ("admm",),
+        "l0, admm: kept fraction; default: a cubic fall to --ratio between 10 % and 60 % of the stage",
+        ("l0", "admm"),
     )
     adaptive: str = flag(
         one_of(("none", "k", "eps")),
@@ -199,7 +200,13 @@ class TrainConfig:
         "pgd",
         "training attack; fgsm_rs: one step of 1.25 eps; training stops where PGD's accuracy collapses under it",
     )
-    loss: str = flag(one_of(LOSSES), "mix", "mix: see --adv_weight; trades: CE(x) + beta KL(f(x) || f(x_adv))")
+    loss: str = flag(
+        one_of(LOSSES),
+        "mix",
+        "mix: see --adv_weight; trades: CE(x) + beta KL(f(x) || f(x_adv));"
+        " ibp: mix with the worst logits that interval bounds allow in place of an attack's, eps moving on a line"
+        " between the values of --eps_schedule, and --adv_weight growing with it",
+    )
     beta: float = flag(real(0), "6", "trades: weight of the divergence", loss=("trades",))
     label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
     adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
@@ -219,7 +226,7 @@ class TrainConfig:
     codebook_epochs: int = flag(
         whole(0), "0", "atmc: epochs with 2^bits values a factor, assignments fixed, after it", ("atmc",)
     )
-    project_every: int = flag(whole(1), "1", "atmc: steps between projections", ("atmc",))
+    project_every: int = flag(whole(1), "1", "l0, atmc: steps between projections", ("l0", "atmc"))
     thin_layers: bool = flag(
         SWITCH, "false", "atmc: two thin layers in place of a kernel where they take fewer multiply-adds", ("atmc",)
     )
@@ -345,6 +352,10 @@ def _check_train(config):
     config = dataclasses.replace(config, **filled)
     if config.projection in ("codebook", "low_rank") and config.method in ("nap", "ap"):
         raise Refusal(f"--projection={config.projection}: expected --method=admm with it; got {config.method}")
+    if config.loss == "ibp" and config.norm != "linf":
+        raise Refusal(f"--loss=ibp: expected --norm=linf with it; got {config.norm}")
+    if config.loss == "ibp" and config.adaptive == "eps":
+        raise Refusal("--loss=ibp: expected --adaptive=none|k with it; got eps")
     if config.norm != "linf" and set(config.starts) & {"stripes", "blocks"}:
         raise Refusal(f"--starts={','.join(config.starts)}: expected --norm=linf with it; got {config.norm}")
     if config.attack == "fgsm_rs" and config.norm != "linf":

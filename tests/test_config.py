@@ -63,7 +63,7 @@ REFUSED = [
     ("--adv_weight=1.1", "[0, 1]; got '1.1'"),
     ("--model=resnet1", "one of lenet; got 'resnet1'"),
     ("--dataset=mnits", "one of digits, mnist; got 'mnits'"),
-    ("--method=magic", "one of normal, da, nap, ap, alr, admm, atmc; got 'magic'"),
+    ("--method=magic", "one of normal, da, nap, ap, alr, l0, admm, atmc; got 'magic'"),
     (
         "--projection=magic",
         "one of irregular, per_layer, funnel, redundant, channel, low_rank, n_of_m, block, codebook; got 'magic'",
@@ -111,7 +111,7 @@ def test_refusals_of_evaluation(flag, message):
 @pytest.mark.parametrize(
     ("method", "flag", "message"),
     [
-        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|admm|atmc with it; got da"),
+        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|l0|admm|atmc with it; got da"),
         ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=admm with it; got normal"),
         ("ap", "--rho=1", "--rho: expected --method=admm with it; got ap"),
         ("atmc", "--floor=0.1", "--floor: expected --method=nap|ap|admm with it; got atmc"),
@@ -131,6 +131,8 @@ def test_flags_that_the_method_has_no_use_for(method, flag, message):
         (("--method=ap", "--projection=codebook"), "--projection=codebook: expected --method=admm with it; got ap"),
         (("--method=nap", "--projection=low_rank"), "--projection=low_rank: expected --method=admm with it; got nap"),
         (("--norm=l2", "--starts=uniform,blocks"), "--starts=uniform,blocks: expected --norm=linf with it; got l2"),
+        (("--norm=l2", "--loss=ibp"), "--loss=ibp: expected --norm=linf with it; got l2"),
+        (("--adaptive=eps", "--loss=ibp"), "--loss=ibp: expected --adaptive=none|k with it; got eps"),
         (("--norm=l2", "--attack=fgsm_rs"), "--attack=fgsm_rs: expected --norm=linf with it; got l2"),
     ],
 )

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
+from robust_tf.attacks.bounds import check_bounded, worst_logits
+from robust_tf.refusal import Refusal
 
 
 def inference(net):
@@ -17,6 +19,27 @@ def inference(net):
 def correct(logits_fn, x, y):
     """Which images are classified as y, bool [B]."""
     return np.argmax(logits_fn(x), -1) == y
+
+
+def certified(net, images, labels, eps, norm, batch_size):
+    """Which images interval bounds prove to be classified correctly within eps, bool [N].
+
+    None where the bounds do not know the norm or a layer of the net.
+    """
+    try:
+        check_bounded(net)
+    except Refusal:
+        return None
+    if norm != "linf":
+        return None
+    worst = tf.function(lambda x, y: worst_logits(net, x, y, eps))
+    proven = []
+    for start in range(0, len(images), batch_size):
+        x = tf.cast(images[start : start + batch_size], tf.float32) / 255
+        y = tf.cast(labels[start : start + batch_size], tf.int32)
+        others = worst(x, y) - 1e9 * tf.one_hot(y, net.output_shape[-1])  # bounds of z_j - z_y, j != y
+        proven.append(tf.reduce_max(others, -1) < 0)
+    return np.concatenate(proven)
 
 
 def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=lambda done: None):

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from robust_tf import rundir
 from robust_tf.data import DATASETS
-from robust_tf.evaluation.accuracy import attacked, inference
+from robust_tf.evaluation.accuracy import attacked, certified, inference
 from robust_tf.evaluation.sanity import sanity_flags
 from robust_tf.evaluation.settings import settings
 from robust_tf.models.load import load_net
@@ -35,6 +35,7 @@ def evaluate(config):
             lambda done: progress.advance(task, done),
         )  # fmt: skip
     robust = np.logical_and.reduce([clean, *survived.values()])
+    proven = certified(net, images, labels, asked["eps"], asked["norm"], config.batch_size)
     record = {
         "mode": config.mode,
         "attacks": list(config.attacks),
@@ -43,6 +44,7 @@ def evaluate(config):
         "model_sha256": rundir.digest(config.workdir),
         "clean_accuracy": float(clean.mean()),
         "robust_accuracy": float(robust.mean()),
+        "certified_accuracy": None if proven is None else float(proven.mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in survived.items()},
         "flags": sanity_flags(survived),
         "per_attack_seconds": {name: round(value, 2) for name, value in seconds.items()},
@@ -75,6 +77,11 @@ def show(record, path):
     table.add_row("the worst for each image", f"{record['robust_accuracy']:.2%}", f"{record['seconds']:.1f}")
     console = Console()
     console.print(table)
+    if record["certified_accuracy"] is not None:
+        console.print(
+            f"certified by interval bounds: {record['certified_accuracy']:.2%}; no attack within eps does worse",
+            highlight=False,
+        )
     for flag in record["flags"]:
         console.print(f"suspicious: {flag}", highlight=False)
     console.print(

@@ -2,4 +2,8 @@
 
 from robust_tf.registry import Entry
 
-LOSSES = {"mix": Entry("robust_tf.training.losses:MIX"), "trades": Entry("robust_tf.training.losses:TRADES")}
+LOSSES = {
+    "mix": Entry("robust_tf.training.losses:MIX"),
+    "trades": Entry("robust_tf.training.losses:TRADES"),
+    "ibp": Entry("robust_tf.training.losses:IBP"),
+}

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.rundir import replace
-from robust_tf.training.schedules import value_at
+from robust_tf.training.schedules import interpolated, value_at
 
 
 class TrainingFailed(RuntimeError):
@@ -22,19 +22,27 @@ class Schedule(keras.callbacks.Callback):
     Args:
       eps, steps, learning_rate: sequences, see `training.schedules`.
       paced: None or the `Paced` that may hold eps back.
+      smooth: eps moves a little at each step, on the line between its values, which interval bounds need.
     """
 
-    def __init__(self, eps, steps, learning_rate, paced=None):
+    def __init__(self, eps, steps, learning_rate, paced=None, smooth=False):
         super().__init__()
+        self.smooth = smooth
         self.sequences = {"eps": eps, "steps": steps, "learning_rate": learning_rate}
         self.paced = paced or Paced("none")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.now = {name: value_at(sequence, epoch) for name, sequence in self.sequences.items()}
         self.now["eps"] = value_at(self.sequences["eps"], max(epoch - self.paced.stood("eps"), 0))
+        self.epoch = epoch
         self.model.eps.assign(self.now["eps"])
         self.model.steps.assign(self.now["steps"])
         self.model.optimizer.learning_rate.assign(self.now["learning_rate"])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.smooth:
+            self.now["eps"] = interpolated(self.sequences["eps"], self.epoch + batch / self.params["steps"])
+            self.model.eps.assign(self.now["eps"])
 
     def on_epoch_end(self, epoch, logs=None):
         logs.update(self.now)

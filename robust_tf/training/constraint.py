@@ -5,6 +5,7 @@ from functools import partial
 
 import tensorflow as tf
 
+from robust_tf.config import PROJECTING
 from robust_tf.models.kernels import count, is_depthwise, kernel_layers, kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.low_rank import ranks
@@ -54,8 +55,8 @@ def check_feasible(config, net):
             raise ValueError(f"expected at least one of {count(W)} weights; got none")
         if config.method == "alr":
             ranks(W, k, depthwise(net))
-        elif config.method != "atmc":
+        elif config.method in PROJECTING:
             projection(config, net)(W, k)
     except ValueError as error:
-        named = f"--projection={config.projection} " if config.method not in ("alr", "atmc") else ""
+        named = f"--projection={config.projection} " if config.method in PROJECTING else ""
         raise Refusal(f"{named}--ratio={config.ratio:g}: {error}") from None

@@ -30,6 +30,7 @@ class Hold:
 
     trained: the Keras net that the optimiser trains, where it is not the run's own; they share weights.
     attacked: a net of the same function that is cheaper to attack; before_step() brings it up to date, in the graph.
+    bounded: where `trained` has layers that interval bounds do not know, a net that shares its weights.
     penalty(): joins the loss, in the graph.
     after_step(step): in the graph, after the optimiser's step number `step`.
     start(k): before the first step.
@@ -41,6 +42,7 @@ class Hold:
 
     trained: keras.Model | None = None
     attacked: keras.Model | None = None
+    bounded: keras.Model | None = None
     before_step: callable = _nothing
     penalty: callable = lambda: 0.0
     after_step: callable = _nothing
@@ -66,7 +68,12 @@ def admm(config, net):
 
 def masked(config, net):
     twin = masks.wrap(net)
-    return Hold(trained=twin, ship=lambda k: masks.apply(twin), callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),))
+    return Hold(
+        trained=twin,
+        bounded=net,
+        ship=lambda k: masks.apply(twin),
+        callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),
+    )
 
 
 def projected(config, net):

@@ -11,11 +11,13 @@ class Loss(NamedTuple):
     objective(z): what the attack ascends for logits z of the clean images, as `attacks.pgd` takes it; None for the
     cross-entropy.
     value(ce, y, z, z_adv, adv_weight, beta): the scalar loss, with ce(y, logits) the mean cross-entropy.
+    certifies: z_adv are the worst logits that interval bounds allow, in place of those of an attack's images.
     """
 
     starts: tuple | None
     objective: callable
     value: callable
+    certifies: bool = False
 
 
 def mix(ce, y, z, z_adv, adv_weight, beta):
@@ -40,6 +42,8 @@ def away_from(z):
 
 
 MIX = Loss(starts=None, objective=None, value=mix)
+# Gowal et al., arXiv 1810.12715: bounds in place of an attack; the weight of the worst case grows with eps.
+IBP = Loss(starts=None, objective=None, value=mix, certifies=True)
 TRADES = Loss(starts=("gaussian",), objective=away_from, value=trades)
 
 

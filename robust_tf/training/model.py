@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
 from robust_tf.training import LOSSES
 from robust_tf.training.holds import Hold
@@ -99,14 +100,20 @@ class RobustModel(keras.Model):
     def train_step(self, data):
         x, y = data  # [B, H, W, C], [B]
         self.hold.before_step()
-        attacks = self.adv_weight > 0
-        x_adv = self.adversarial(x, y) if attacks else x
+        attacks, certifies = self.adv_weight > 0, self.objective.certifies
+        x_adv = self.adversarial(x, y) if attacks and not certifies else x
+        adv_weight = self.adv_weight
+        if certifies:  # its weight grows with eps, to a loss that can be met from the start
+            adv_weight *= tf.minimum(self.eps / self.validation_attack["eps"], 1.0)
 
         with tf.GradientTape() as tape:
             # What has no weight in the loss is still measured, but in inference mode.
             z = self.net(x, training=self.clean_counts)  # [B, K]
-            z_adv = self.net(x_adv, training=True) if attacks else z
-            loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
+            if certifies:
+                z_adv = worst_logits(self.hold.bounded or self.net, x, y, self.eps)
+            else:
+                z_adv = self.net(x_adv, training=True) if attacks else z
+            loss = self.objective.value(self.loss, y, z, z_adv, adv_weight, self.beta)
             loss += self.hold.penalty()
         W = self.net.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))

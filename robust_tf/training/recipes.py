@@ -5,6 +5,8 @@ da      train on adversarial images
 nap     train on clean images; keep the k largest weights; train on clean images with the zeros fixed
 ap      the same on adversarial images throughout
 alr     train on adversarial images; factorise into thin layers of k weights; train those on adversarial images
+l0      train on adversarial images; train on, keeping the largest weights after every step, while k falls (ours: the
+        second stage of atmc by itself)
 admm    train on adversarial images, then under ADMM's penalty to k weights and project, then with the zeros fixed
 atmc    train on adversarial images; go down to the k largest weights; train (I + U')V + C with k weights in all
         factors; one-shot: (I + U')V + C from the start, while k falls
@@ -65,6 +67,13 @@ def alr(config):
     ]
 
 
+def l0(config):
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("l0", config.epochs, held_by="projected", k_falls=True),
+    ]
+
+
 def admm(config):
     # A codebook or thin factors have no mask.
     fixed = {"codebook": {"held_by": "centroids"}, "low_rank": {"first": "low_rank"}}
@@ -86,4 +95,4 @@ def atmc(config):
     ]
 
 
-RECIPES = {"normal": normal, "da": da, "nap": nap, "ap": ap, "alr": alr, "admm": admm, "atmc": atmc}
+RECIPES = {"normal": normal, "da": da, "nap": nap, "ap": ap, "alr": alr, "l0": l0, "admm": admm, "atmc": atmc}

@@ -180,6 +180,7 @@ def stage_schedule(config, stage, last, paced):
         steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
         learning_rate=rates or schedules.decayed(config.learning_rate, last),
         paced=paced,
+        smooth=config.loss == "ibp",
     )
 
 

@@ -4,10 +4,17 @@ A sequence is a tuple of (epoch, value) pairs with growing epochs, the first at 
 pair. Epochs count from the start of the run, over all its stages.
 """
 
+import numpy as np
+
 
 def value_at(sequence, epoch):
     """The value of a step-wise sequence at `epoch`."""
     return [value for start, value in sequence if start <= epoch][-1]
+
+
+def interpolated(sequence, epoch):
+    """The value of a sequence that moves on straight lines between its pairs, at a fraction of an epoch."""
+    return float(np.interp(epoch, *zip(*sequence)))
 
 
 def thirds(eps, epochs):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_tf.config import COMPRESSING
+from robust_tf.config import COMPRESSING, PROJECTING
 from robust_tf.data import DATASETS
 from robust_tf.models.kernels import kernel_layers, kernel_of
 from robust_tf.projections.filters import matrix
@@ -33,7 +33,7 @@ def summary(config, workdir, net, N, factors, validation, num_images):
         "dataset": config.dataset,
         "model": config.model,
         "method": config.method,
-        "projection": config.projection if compressed and config.method not in ("alr", "atmc") else None,
+        "projection": config.projection if config.method in PROJECTING else None,
         "kernels_total": N,
         "kernels_nonzero": nonzero,
         "ratio": nonzero / N,

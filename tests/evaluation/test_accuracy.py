@@ -2,9 +2,10 @@
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from robust_tf.attacks import ATTACKS
-from robust_tf.evaluation.accuracy import attacked, inference
+from robust_tf.evaluation.accuracy import attacked, certified, inference
 from robust_tf.evaluation.run import name_of
 from robust_tf.registry import Entry
 
@@ -60,3 +61,16 @@ def test_different_attacks_have_different_names():
     changed = [{"eps": 0.2}, {"steps": 4}, {"alpha": 0.01}, {"restarts": 2}, {"seed": 1}, {"attacks": ["pgd"]}]
     names = {name_of({**record, **change}) for change in [{}, *changed]}
     assert len(names) == 7
+
+
+def test_certified_images_of_a_linear_net():
+    """z_1 - z_0 = 10 (x - 0.5): an image of class 1 is proven where x > 0.5 + eps."""
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((1, 1, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    net.layers[-1].set_weights([np.array([[0.0, 10.0]]), np.array([0.0, -5.0])])
+    images = np.array([100, 130, 150, 160, 200], np.uint8)[:, None, None, None]
+    proven = certified(net, images, np.ones(5, int), eps=0.1, norm="linf", batch_size=2)
+    np.testing.assert_array_equal(proven, [False, False, False, True, True])
+    assert certified(net, images, np.ones(5, int), eps=0.1, norm="l2", batch_size=2) is None
+    odd = keras.Sequential([*net.layers, keras.layers.Softmax()])
+    assert certified(odd, images, np.ones(5, int), eps=0.1, norm="linf", batch_size=2) is None

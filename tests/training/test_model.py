@@ -5,11 +5,13 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
 from robust_tf.training.holds import Hold
+from robust_tf.training.losses import divergence
 from robust_tf.training.model import RobustModel
 
 
@@ -92,3 +94,44 @@ def test_it_learns_to_resist(digits):
         model.fit(x, y, batch_size=64, epochs=40, verbose=0)
         robust[adv_weight] = model.evaluate(x, y, verbose=0, return_dict=True)["robust_accuracy"]
     assert robust[0.9] > robust[0.0] + 0.1
+
+
+def test_bounds_in_place_of_an_attack(small_images):
+    """The loss by hand: the weight of the worst logits is adv_weight * eps / (validation eps)."""
+    x, y = small_images
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    net = keras.Sequential(
+        [keras.Input((6, 5, 2)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3)]
+    )
+    model = RobustModel(net, eps=0.1, loss="ibp", adv_weight=0.5, validation_eps=0.2)
+    model.compile(keras.optimizers.SGD(0.0))
+    clean, worst = cross_entropy(net(x), y), cross_entropy(worst_logits(net, x, y, 0.1), y)
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert logs["loss"] == pytest.approx(0.25 * worst + 0.75 * clean, rel=1e-4)
+    assert logs["adversarial_loss"] == pytest.approx(worst, rel=1e-4)
+
+
+def test_one_step_of_fgsm_rs(plain_net, small_images):
+    x, y = small_images
+    model = RobustModel(plain_net, eps=0.1, single_step=True, adv_weight=1.0, seed=3)
+    model.compile(keras.optimizers.SGD(0.0))
+    x_adv = pgd(
+        lambda images: plain_net(images, training=False), tf.constant(x), y, eps=0.1, steps=1, alpha=0.125, seed=(3, 0)
+    )
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert logs["adversarial_loss"] == pytest.approx(cross_entropy(plain_net(x_adv), y), rel=1e-4)
+
+
+def test_trades_attacks_its_own_divergence(plain_net, small_images):
+    x, y = small_images
+    model = RobustModel(plain_net, eps=0.1, steps=3, loss="trades", beta=2.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    z = plain_net(x)
+    x_adv = pgd(
+        lambda images: plain_net(images, training=False), tf.constant(x), y, eps=0.1, steps=3, starts=("gaussian",),
+        objective=lambda z_adv: divergence(z, z_adv),
+    )  # fmt: skip
+    expected = cross_entropy(z, y) + 2 * float(tf.reduce_mean(divergence(z, plain_net(x_adv))))
+    assert model.train_on_batch(x, y, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-4)
+    assert float(tf.reduce_mean(divergence(z, plain_net(x_adv)))) > 1e-3

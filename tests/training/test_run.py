@@ -61,6 +61,7 @@ def test_recipes_read_like_the_papers():
     assert stages("nap") == [("natural", 2, False, "", "", False), ("finetune", 5, False, "prune", "masks", False)]
     assert stages("ap") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "prune", "masks", False)]
     assert stages("alr") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "low_rank", "", False)]
+    assert stages("l0") == [("dense", 2, True, "", "", False), ("l0", 5, True, "", "projected", True)]
     start, main = ("dense", 2, True, "", "", False), ("admm", 5, True, "", "admm", True)
     assert stages("admm") == [start, main, ("finetune", 3, True, "", "masks", False)]
     assert stages("admm", "--projection=codebook") == [start, main, ("finetune", 3, True, "", "centroids", False)]
@@ -92,7 +93,7 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     assert summary["kernels_total"] == total
     assert not any(np.signbit(w.numpy()[w == 0]).any() for w in kernels(net))
     budget = round(0.05 * total)
-    if method in ("nap", "ap", "admm"):
+    if method in ("nap", "ap", "l0", "admm"):
         assert counted == budget
     elif method == "alr":
         assert (

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robust_tf.training.schedules import LEARNING_RATES, STEPS, cubic_ratio, decayed, geometric, thirds, value_at
+from robust_tf.training.schedules import (
+    LEARNING_RATES,
+    STEPS,
+    cubic_ratio,
+    decayed,
+    geometric,
+    interpolated,
+    thirds,
+    value_at,
+)
 
 
 def test_value_at():
@@ -52,3 +61,10 @@ def test_the_papers_plans():
 def test_the_thesis_steps_grow_within_each_third():
     steps = STEPS["thesis"](18)
     assert [value_at(steps, epoch) for epoch in range(18)] == [7, 7, 14, 14, 21, 21] * 3
+
+
+def test_interpolated():
+    sequence = ((0, 0.0), (4, 0.4), (6, 0.4))
+    assert [interpolated(sequence, epoch) for epoch in (0, 1, 3.5, 4, 5, 9)] == pytest.approx(
+        [0, 0.1, 0.35, 0.4, 0.4, 0.4]
+    )

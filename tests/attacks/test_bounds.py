@@ -1,0 +1,106 @@
+"""Interval bounds: sound for whatever is sampled, exact where they can be, and refused where they are not known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.attacks.bounds import worst_logits
+from robust_tf.compression import atmc
+from robust_tf.refusal import Refusal
+
+layers = keras.layers
+
+
+def every_layer():
+    """All layers with a rule, branches among them; batch statistics of either sign."""
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input((8, 8, 2))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="tanh")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+    y = layers.BatchNormalization(name="norm")(layers.Conv2D(4, 1, use_bias=False)(y))
+    x = layers.Concatenate()([layers.Add()([x, y]), y])
+    x = layers.MaxPooling2D(2)(layers.ZeroPadding2D(1)(x))
+    x = layers.ReLU()(layers.Conv2D(6, 2)(x))
+    x = layers.Dense(5, activation="sigmoid")(layers.Flatten()(x))
+    net = keras.Model(image, layers.Dense(3)(x))
+    rng = np.random.default_rng(0)
+    shapes = [w.shape for w in net.get_layer("norm").get_weights()]
+    values = [
+        rng.normal(size=shapes[0]),
+        *(rng.normal(size=shape) for shape in shapes[1:3]),
+        rng.uniform(0.5, 2, shapes[3]),
+    ]
+    net.get_layer("norm").set_weights(values)
+    return net
+
+
+def images(shape=(8, 8, 2), count=5):
+    rng = np.random.default_rng(1)
+    return rng.random((count, *shape)).astype(np.float32), rng.integers(0, 3, count)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.05, 0.3])
+def test_no_image_of_the_ball_exceeds_the_bounds(eps):
+    net, (x, y) = every_layer(), images()
+    upper = worst_logits(net, x, y, eps).numpy()
+    rng = np.random.default_rng(2)
+    for draw in range(40):
+        step = rng.uniform(-1, 1, x.shape) if draw % 2 else rng.choice([-1, 1], x.shape)
+        z = net(np.clip(x + eps * step, 0, 1).astype(np.float32)).numpy()
+        assert (z - z[np.arange(len(y)), y][:, None] <= upper + 1e-5).all()
+    np.testing.assert_array_equal(upper[np.arange(len(y)), y], 0)
+
+
+def test_at_eps_0_they_are_the_logits():
+    net, (x, y) = every_layer(), images()
+    z = net(x).numpy()
+    np.testing.assert_allclose(worst_logits(net, x, y, 0.0), z - z[np.arange(len(y)), y][:, None], atol=1e-5)
+
+
+def test_they_are_exact_for_a_linear_net():
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layers.Dense(3)])
+    x, y = images((4, 3, 1))
+    x = 0.2 + 0.6 * x
+    W, z = net.layers[-1].kernel.numpy(), net(x).numpy()
+    for n in range(len(y)):
+        expected = [z[n, j] - z[n, y[n]] + 0.1 * np.abs(W[:, j] - W[:, y[n]]).sum() for j in range(3)]
+        np.testing.assert_allclose(worst_logits(net, x, y, 0.1)[n], expected, atol=1e-5)
+
+
+def test_factorised_layers_are_bounded_as_what_they_stand_for():
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [keras.Input((6, 5, 2)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3)]
+    )
+    factorised = atmc.factorise(net)
+    rng = np.random.default_rng(0)
+    for w in atmc.factors(factorised):
+        w.assign(rng.normal(size=w.shape) / 3)
+    x, y = images((6, 5, 2))
+    expected = worst_logits(atmc.plain(factorised), x, y, 0.1)
+    np.testing.assert_allclose(worst_logits(factorised, x, y, 0.1), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_bounds_can_be_trained_through():
+    net, (x, y) = every_layer(), images()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(worst_logits(net, x, y, 0.1))
+    assert all(gradient is not None for gradient in tape.gradient(loss, net.trainable_variables)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [(layers.Dense(4, activation="swish", name="odd"), "odd"), (layers.LayerNormalization(name="ln"), "ln")],
+)
+def test_layers_without_a_rule_are_refused(layer, name):
+    net = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layer, layers.Dense(3)])
+    with pytest.raises(Refusal, match=f"interval bounds: expected layers that they know; got {name}"):
+        worst_logits(net, np.zeros((1, 4, 3, 1), np.float32), np.array([0]), 0.1)
+
+
+def test_the_last_layer_is_dense():
+    net = keras.Sequential([keras.Input((4, 3, 1)), layers.Conv2D(3, (4, 3), name="last"), layers.Flatten(name="flat")])
+    with pytest.raises(Refusal, match="expected a dense, linear last layer; got flat"):
+        worst_logits(net, np.zeros((1, 4, 3, 1), np.float32), np.array([0]), 0.1)
