@@ -24,8 +24,12 @@ ATTACKS = {
     "fgsm": Entry("robust_tf.attacks.cleverhans_attacks:fgsm"),
     "pgd": Entry("robust_tf.attacks.cleverhans_attacks:pgd"),
     "apgd_ce": Entry("robust_tf.attacks.apgd:apgd_ce"),
+    "apgd_dlr": Entry("robust_tf.attacks.apgd:apgd_dlr"),
+    "apgd_t": Entry("robust_tf.attacks.apgd:apgd_t"),
+    "fab": Entry("robust_tf.attacks.fab:fab"),
+    "fab_t": Entry("robust_tf.attacks.fab:fab_t"),
     "square": Entry("robust_tf.attacks.square:square"),
 }
 
 # The norms of the balls that each knows.
-ATTACK_NORMS = {"fgsm": NORMS, "pgd": NORMS, "apgd_ce": ("linf",), "square": ("linf",)}
+ATTACK_NORMS = {name: NORMS if name in ("fgsm", "pgd") else ("linf",) for name in ATTACKS}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_tf.attacks.apgd import apgd_ce, checkpoints
+from robust_tf.attacks.apgd import apgd_ce, checkpoints, dlr, targeted_dlr, wrong_classes
 from robust_tf.attacks.cleverhans_attacks import margin
 
 W = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
@@ -105,3 +105,17 @@ def test_restarts_attack_only_what_is_left():
     assert broken.any()
     np.testing.assert_array_equal(three.numpy()[broken], one.numpy()[broken])
     assert (margin(bent(three), y).numpy() < 0).sum() >= broken.sum()
+
+
+def test_ratios_by_hand():
+    z = tf.constant([[5.0, 1.0, 3.0, 2.0, 0.0], [5.0, 1.0, 3.0, 2.0, 0.0]])
+    np.testing.assert_allclose(dlr(z, [0, 2], None), [-(5 - 3) / (5 - 2), -(3 - 5) / (5 - 2)], rtol=1e-6)
+    np.testing.assert_allclose(targeted_dlr(z, [0, 2], [3, 4]), [-(5 - 2) / (5 - 1.5), -(3 - 0) / (5 - 1.5)], rtol=1e-6)
+    np.testing.assert_array_equal(wrong_classes(z, [0, 2]), [[2, 3, 1, 4], [0, 3, 1, 4]])
+
+
+def test_ratios_do_not_change_with_the_scale_or_shift_of_the_logits():
+    z = tf.constant(np.random.default_rng(0).normal(size=(6, 5)), tf.float32)
+    y, target = tf.constant([0, 1, 2, 3, 4, 0]), tf.constant([1, 2, 3, 4, 0, 4])
+    for ratio in (dlr, targeted_dlr):
+        np.testing.assert_allclose(ratio(100 * z + 7, y, target), ratio(z, y, target), rtol=1e-3)

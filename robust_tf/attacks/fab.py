@@ -1,0 +1,152 @@
+"""FAB (Croce and Hein, arXiv 1907.02044), L-inf: small steps to the linearised decision boundary, biased to x."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks.apgd import TARGETS, wrong_classes
+
+BIAS_MAX = 0.1  # beta: most weight that the step from x gets
+OVERSHOOT = 1.05  # how far beyond the linearised boundary a step goes
+BACKWARD = 0.9  # how much of the distance to x remains after a misclassified point
+
+
+def fab(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
+    """Looks for the nearest misclassified image; it counts where it is within eps.
+
+    With d_l = z_l - z_y and its gradient g_l, the nearest boundary is that of the class of least |d_l| / ||g_l||_1.
+    Both the point and x are projected onto it, within [0, 1], to x_p and o_p; the next point is
+
+        (1 - beta) (point + 1.05 (x_p - point)) + beta (x + 1.05 (o_p - x)),   beta = min(a / (a + a_0), 0.1)
+
+    with a and a_0 the distances of the two projections. From a misclassified point it goes back to 0.9 of the way.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> logits [B, K].
+      x: images [B, H, W, C] float32 in [0, 1].
+      y: labels [B].
+      eps: radius in pixels of [0, 1].
+      steps: gradient steps of a run.
+      restarts: runs; the first starts at x, others at x + 0.5 min(eps, best distance) t / max|t|, t uniform. An image
+        that one breaks is not attacked again.
+      seed: one integer or several.
+
+    Returns:
+      x_adv [B, H, W, C]: the nearest misclassified image where one is within eps, else x.
+    """
+    return _runs(logits_fn, x, y, [(restart, None) for restart in range(restarts)], eps, steps, seed)
+
+
+def fab_t(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
+    """As `fab`, towards one class at a time: the 9 wrong classes of largest logits at x."""
+    targets = min(TARGETS, logits_fn(x[:1]).shape[-1] - 1)
+    runs = [(restart, rank) for restart in range(restarts) for rank in range(targets)]
+    return _runs(logits_fn, x, y, runs, eps, steps, seed)
+
+
+def _runs(logits_fn, x, y, runs, eps, steps, seed):
+    x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
+    if eps == 0:
+        return x
+    z = logits_fn(x)
+    targets = wrong_classes(z, y)
+    x_adv, eps = x, tf.constant(eps, tf.float32)
+    nearest = tf.fill(y.shape, 1.0)  # distance of the nearest misclassified image so far
+    left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
+    for restart, rank in runs:
+        if not len(left):
+            break
+        numbers = (restart, 0 if rank is None else 1 + rank)
+        seeds = np.random.SeedSequence([*np.atleast_1d(seed), *numbers]).generate_state(2).astype(np.int32)
+        given = (tf.gather(part, left) for part in (x, y, targets[:, rank or 0], nearest))
+        run = _compiled(logits_fn, steps, rank is not None)
+        found, distance = run(*given, eps, tf.constant(restart > 0), tf.constant(seeds))
+        within = distance <= eps
+        hit = tf.boolean_mask(left, within)[:, None]
+        x_adv = tf.tensor_scatter_nd_update(x_adv, hit, tf.boolean_mask(found, within))
+        nearest = tf.tensor_scatter_nd_min(nearest, left[:, None], distance)
+        left = tf.boolean_mask(left, ~within)
+    return x_adv
+
+
+def onto_hyperplane(x, w, c):
+    """argmin_z ||z - x||_inf  subject to  <w, z - x> = c  and  0 <= z <= 1, for each image.
+
+    Every coordinate moves by min(t, room_i) towards sign(c) sign(w_i), where room_i is what [0, 1] leaves it; t solves
+    sum_i |w_i| min(t, room_i) = |c|. The left side is concave and piecewise linear, so that Newton's method from
+    |c| / ||w||_1 rises to the solution in as many steps as there are pieces in between. Where even t = 1 is too little
+    the box's corner nearest to the hyperplane is returned.
+
+    Args:
+      x: images [B, H, W, C] in [0, 1].
+      w: normals of that shape.
+      c: how far the hyperplane is, [B].
+    """
+    c = c[:, None, None, None]
+    direction = tf.sign(c) * tf.sign(w)
+    room = tf.where(direction > 0, 1 - x, tf.where(direction < 0, x, 0.0))
+    weight, axes = tf.abs(w), (1, 2, 3)
+    t = tf.abs(c) / (tf.reduce_sum(weight, axes, keepdims=True) + 1e-12)
+    for _ in range(12):
+        reached = tf.reduce_sum(weight * tf.minimum(t, room), axes, keepdims=True)
+        slope = tf.reduce_sum(tf.where(room > t, weight, 0.0), axes, keepdims=True)
+        t = tf.where(slope > 0, t + tf.maximum(tf.abs(c) - reached, 0.0) / (slope + 1e-12), 1.0)
+        t = tf.minimum(t, 1.0)
+    return x + direction * tf.minimum(t, room)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(logits_fn, steps, targeted):
+    """A run as a graph: (x, y, target, nearest, eps, whether to start apart, seed) -> the image, its distance [B]."""
+
+    def boundary(point, y, target):
+        """Of the nearest linearised boundary: d_l [B] and its gradient; and whether the point is misclassified [B]."""
+        with tf.GradientTape(persistent=not targeted, watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            z = logits_fn(point)
+            own = tf.gather(z, y, batch_dims=1)
+            if targeted:
+                difference = tf.gather(z, target, batch_dims=1) - own
+            else:
+                differences = tf.unstack(z - own[:, None], axis=1)  # K of [B]
+        broken = tf.argmax(z, -1, tf.int32) != y
+        if targeted:
+            return difference, tape.gradient(difference, point), broken
+        gradients = tf.stack([tape.gradient(difference, point) for difference in differences], 1)  # [B, K, H, W, C]
+        d = tf.stack(differences, 1)  # [B, K]
+        distance = tf.abs(d) / (tf.reduce_sum(tf.abs(gradients), (2, 3, 4)) + 1e-12)
+        chosen = tf.argmin(tf.where(tf.one_hot(y, z.shape[-1]) > 0, np.inf, distance), -1)
+        return tf.gather(d, chosen, batch_dims=1), tf.gather(gradients, chosen, batch_dims=1), broken
+
+    def largest(delta):
+        return tf.reduce_max(tf.abs(delta), (1, 2, 3))
+
+    def run(x, y, target, nearest, eps, apart, seed):
+        wide = lambda a: a[:, None, None, None]  # noqa: E731
+        t = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+        moved = x + wide(0.5 * tf.minimum(eps, nearest) / largest(t)) * t
+        start = tf.clip_by_value(tf.where(apart, moved, x), 0.0, 1.0)
+
+        def step(i, point, best, distance):
+            d, gradient, _ = boundary(point, y, target)
+            # <g, z - point> = -d on the boundary, so <g, z - x> = -d + <g, point - x>.
+            shift = tf.reduce_sum(gradient * (point - x), (1, 2, 3))
+            to_point = onto_hyperplane(point, gradient, -d) - point
+            to_x = onto_hyperplane(x, gradient, shift - d) - x
+            a, a_0 = largest(to_point), largest(to_x)
+            beta = wide(tf.minimum(a / (a + a_0 + 1e-12), BIAS_MAX))
+            point = (1 - beta) * (point + OVERSHOOT * to_point) + beta * (x + OVERSHOOT * to_x)
+            point = tf.clip_by_value(point, 0.0, 1.0)
+            broken = tf.argmax(logits_fn(point), -1, tf.int32) != y
+            better = broken & (largest(point - x) < distance)
+            best = tf.where(wide(better), point, best)
+            distance = tf.where(better, largest(point - x), distance)
+            return i + 1, tf.where(wide(broken), x + BACKWARD * (point - x), point), best, distance
+
+        far = tf.ones_like(nearest) + 1e-3  # beyond any image's distance
+        return tf.while_loop(lambda i, *_: i < steps, step, (0, start, x, far))[2:]
+
+    image, label, margins = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))
+    flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((2,), tf.int32)
+    return tf.function(run, input_signature=(image, label, label, margins, tf.TensorSpec(()), flag, pair))
