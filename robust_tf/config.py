@@ -269,7 +269,16 @@ class EvaluateConfig:
     mode: str = flag(
         one_of(("attacks",)), "attacks", "attacks: accuracy under each, and under the worst of them for each image"
     )
-    attacks: tuple = flag(listed(one_of(ATTACKS)), "fgsm,pgd", "attacks, comma-separated")
+    attacks: tuple = flag(
+        listed(one_of((*ATTACKS, "autoattack"))),
+        "fgsm,pgd",
+        "attacks, each on all images; or autoattack, an ensemble in which each attack sees what is left",
+    )
+    version: str = flag(
+        one_of(("standard", "thesis")),
+        "standard",
+        "autoattack: standard (apgd_ce, apgd_t, fab_t, square) or the thesis' (apgd_ce, apgd_dlr, fab, square)",
+    )
     norm: str = flag(one_of(NORMS), None, "norm of the attacks; default: the run's")
     eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the run's")
     steps: int = flag(whole(0), "100", "gradient steps")

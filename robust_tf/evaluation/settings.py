@@ -15,15 +15,25 @@ def settings(config, trained_as):
     if config.alpha is not None and config.alpha > eps:
         raise Refusal(f"--alpha: expected at most eps ({eps:g}); got {config.alpha:g}")
     norm = config.norm or trained_as["norm"]
+    common = {"eps": eps, "norm": norm, "seed": config.seed}
+    if "autoattack" in config.attacks:
+        if norm != "linf" or len(config.attacks) > 1:
+            raise Refusal(f"--attacks=autoattack: expected it alone, with --norm=linf; got {_named(config, norm)}")
+        return common | {"version": config.version}
     for name in config.attacks:
         if norm not in ATTACK_NORMS[name]:
             raise Refusal(f"--attacks={name}: expected --norm={'|'.join(ATTACK_NORMS[name])} with it; got {norm}")
-    return {
-        "eps": eps,
-        "norm": norm,
-        "steps": config.steps,
-        "alpha": default_alpha(eps, config.steps) if config.alpha is None else config.alpha,
-        "restarts": config.restarts,
-        "queries": config.queries,
-        "seed": config.seed,
-    }
+    queries = {"queries": config.queries} if "square" in config.attacks else {}
+    return (
+        common
+        | queries
+        | {
+            "steps": config.steps,
+            "alpha": default_alpha(eps, config.steps) if config.alpha is None else config.alpha,
+            "restarts": config.restarts,
+        }
+    )
+
+
+def _named(config, norm):
+    return f"--attacks={','.join(config.attacks)} --norm={norm}"

@@ -1,0 +1,119 @@
+"""AutoAttack's accounting: who sees what, what it adds up to, and that a killed evaluation loses a batch at most."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.attacks import ATTACKS
+from robust_tf.evaluation import autoattack as module
+from robust_tf.evaluation.accuracy import inference
+from robust_tf.evaluation.autoattack import STANDING, accuracies, autoattack
+from robust_tf.refusal import Refusal
+from robust_tf.registry import Entry
+
+SEEN = []
+
+
+def nearest(x):
+    """Logits of a net that reads the class off the brightness: class c at 25 c / 255."""
+    return -((x[:, 0, 0] * 255 / 25 - np.arange(10, dtype=np.float32)) ** 2)
+
+
+def brighten(classes):
+    def attack(logits_fn, x, y, *, eps, seed, **settings):
+        SEEN.append((classes, list(y), seed))
+        return tf.where(np.isin(y, classes)[:, None, None, None], x + 25 / 255, x)
+
+    return attack
+
+
+first, second = brighten((1, 3)), brighten((2, 3))
+
+
+@pytest.fixture
+def two_attacks(monkeypatch):
+    SEEN.clear()
+    monkeypatch.setitem(ATTACKS, "first", Entry(f"{__name__}:first"))
+    monkeypatch.setitem(ATTACKS, "second", Entry(f"{__name__}:second"))
+    monkeypatch.setitem(module.VERSIONS, "two", (("first", {}), ("second", {})))
+
+
+LABELS = np.array([0, 1, 2, 3, 4, 3, 2, 8])
+IMAGES = (LABELS * 25).astype(np.uint8)[:, None, None, None]
+
+
+def run(**more):
+    labels = LABELS.copy()
+    labels[-1] = 7  # misclassified without an attack
+    return autoattack(nearest, IMAGES, labels, "two", eps=0.1, seed=5, batch_size=3, **more)
+
+
+def test_each_attack_sees_what_is_left(two_attacks):
+    broken_by, seconds = run()
+    np.testing.assert_array_equal(broken_by, [STANDING, 1, 2, 1, STANDING, 1, 2, 0])
+    assert [labels for _, labels, _ in SEEN] == [[0, 1, 2], [3, 4, 3], [2], [0, 2, 4], [2]]
+    assert [seed for _, _, seed in SEEN] == [(5, 1, 0), (5, 1, 3), (5, 1, 6), (5, 2, 0), (5, 2, 6)]
+    assert len(seconds) == 2
+    assert accuracies(broken_by, "two") == {"clean": 7 / 8, "first": 4 / 8, "second": 2 / 8}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+def test_a_killed_evaluation_goes_on(two_attacks, tmp_path, batches):
+    whole, _ = run()
+    SEEN.clear()
+
+    def kill(*_):
+        if len(SEEN) == batches:
+            raise Killed
+
+    saved = tmp_path / "state.npz"
+    with pytest.raises(Killed):
+        run(saved=saved, identity="this", progress=kill)
+    resumed, _ = run(saved=saved, identity="this")
+    np.testing.assert_array_equal(resumed, whole)
+    assert len(SEEN) == 5  # no batch is attacked twice
+    assert not saved.exists()
+
+
+def test_the_state_of_another_evaluation_is_refused(two_attacks, tmp_path):
+    saved = tmp_path / "state.npz"
+
+    def kill(*_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(saved=saved, identity="that", progress=kill)
+    with pytest.raises(Refusal, match="got another's"):
+        run(saved=saved, identity="this")
+    saved.write_bytes(saved.read_bytes()[:50])
+    with pytest.raises(Refusal, match="expected the state of an interrupted evaluation"):
+        run(saved=saved, identity="that")
+
+
+@pytest.mark.parametrize("version", ["standard", "thesis"])
+def test_the_versions_break_what_can_be_broken(monkeypatch, version):
+    """A linear net of four classes, where the robust images are known: those whose least margin stays positive."""
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((4, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    rng = np.random.default_rng(0)
+    images = rng.integers(100, 155, (40, 4, 3, 1)).astype(np.uint8)
+    labels = np.argmax(net(images / 255), -1)
+    labels[:3] = (labels[:3] + 1) % 4
+    W, z = net.layers[-1].kernel.numpy(), net(images / 255).numpy()
+    least = []
+    for n, own in enumerate(labels):
+        others = [i for i in range(4) if i != own]
+        least.append(min(z[n, own] - z[n, i] - 0.1 * np.abs(W[:, own] - W[:, i]).sum() for i in others))
+    fewer = {"steps": 20, "queries": 200, "restarts": 1}
+    attacks = module.VERSIONS[version]
+    quick = [(name, {key: fewer[key] for key in settings}) for name, settings in attacks]
+    monkeypatch.setitem(module.VERSIONS, version, quick)
+    broken_by, _ = autoattack(inference(net), images, labels, version, eps=0.1, seed=0, batch_size=16)
+    np.testing.assert_array_equal(broken_by[:3], 0)
+    np.testing.assert_array_equal((broken_by == STANDING), np.array(least) > 0)
+    assert 0.1 < np.mean(broken_by == STANDING) < 0.9
