@@ -88,7 +88,7 @@ def sequence(kind, named=()):
 
 TEXT = Kind("text", lambda text: text or None)
 SWITCH = flags.BooleanParser()
-EPS = real(0, 1)
+EPS = real(0)
 RATIO = real(0, 1, above=True)
 
 
@@ -101,6 +101,7 @@ def flag(kind, default, help, methods=(), **needs):
 
 COMPRESSING = ("nap", "ap", "alr", "l0", "admm", "atmc")
 PROJECTING = ("nap", "ap", "admm")
+ADVERSARIAL = ("da", "ap", "alr", "l0", "admm", "atmc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +136,7 @@ class TrainConfig:
         real(0, 1), "0", "irregular: least fraction kept of each kernel", PROJECTING, projection=("irregular",)
     )
     bits: int = flag(
-        whole(1, 16), "8", "codebook: bits of a weight; 2^bits values a kernel, zero among them", ("admm", "atmc")
+        whole(2, 16), "8", "codebook: bits of a weight; 2^bits values a kernel, zero among them", ("admm", "atmc")
     )
     block_size: int = flag(
         whole(1),
@@ -176,7 +177,9 @@ class TrainConfig:
         real(0), "0.1", "admm: how far that loss may exceed its least value, as a fraction of it", ("admm",)
     )
     norm: str = flag(one_of(NORMS), "linf", "norm of the attack")
-    eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the data set's")
+    eps: float = flag(
+        EPS, None, "attack radius in pixels of [0, 1], their Euclidean length for l2; default: the data set's"
+    )
     eps_schedule: tuple = flag(
         sequence(EPS),
         None,
@@ -188,28 +191,37 @@ class TrainConfig:
         None,
         "gradient steps; thesis: 7, 14, 21 in each third of the epochs; default: --steps throughout",
     )
-    alpha: float = flag(real(0, 1), None, "step size in pixels; default: min(eps, 2.5 eps / steps)")
+    alpha: float = flag(real(0), None, "step size in pixels; default: min(eps, 2.5 eps / steps)")
     random_start: bool = flag(SWITCH, "true", "start the attack at a random point of the ball, else at the image")
     starts: tuple = flag(
         listed(one_of(STARTS)),
         "uniform",
         "where random starts lie, one of these drawn for each image; stripes, blocks: corners of the L-inf ball",
+        ADVERSARIAL,
+        loss=("mix",),
+        attack=("pgd", "fgsm_rs"),
     )
     attack: str = flag(
         one_of(("pgd", "fgsm_rs")),
         "pgd",
         "training attack; fgsm_rs: one step of 1.25 eps; training stops where PGD's accuracy collapses under it",
+        ADVERSARIAL,
+        loss=("mix", "trades"),
     )
     loss: str = flag(
         one_of(LOSSES),
         "mix",
         "mix: see --adv_weight; trades: CE(x) + beta KL(f(x) || f(x_adv));"
         " ibp: mix with the worst logits that interval bounds allow in place of an attack's, eps moving on a line"
-        " between the values of --eps_schedule, and --adv_weight growing with it",
+        " between the values of --eps_schedule (default: from 0 to eps at half of the epochs), and --adv_weight growing"
+        " with it; the history's training figures are then those of the bounds",
+        ADVERSARIAL,
     )
     beta: float = flag(real(0), "6", "trades: weight of the divergence", loss=("trades",))
     label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
-    adv_weight: float = flag(real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest")
+    adv_weight: float = flag(
+        real(0, 1), "0.9", "weight of the adversarial loss; the clean loss has the rest", loss=("mix", "ibp")
+    )
     epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
     pretrain_epochs: int = flag(whole(0), "0", "dense epochs before it", COMPRESSING)
     finetune_epochs: int = flag(
@@ -222,7 +234,9 @@ class TrainConfig:
         SWITCH, "false", "train the last stage on, epoch by epoch, while the adversarial validation loss falls"
     )
     one_shot: bool = flag(SWITCH, "false", "atmc: factorised from the start, while k falls", ("atmc",))
-    l0_epochs: int = flag(whole(0), "1", "atmc: epochs that go down to the k largest weights before it", ("atmc",))
+    l0_epochs: int = flag(
+        whole(0), "1", "atmc: epochs that go down to the k largest weights before it", ("atmc",), one_shot=(False,)
+    )
     codebook_epochs: int = flag(
         whole(0), "0", "atmc: epochs with 2^bits values a factor, assignments fixed, after it", ("atmc",)
     )
@@ -282,7 +296,7 @@ class EvaluateConfig:
     norm: str = flag(one_of(NORMS), None, "norm of the attacks; default: the run's")
     eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the run's")
     steps: int = flag(whole(0), "100", "gradient steps")
-    alpha: float = flag(real(0, 1), None, "pgd: step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)")
+    alpha: float = flag(real(0), None, "pgd: step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)")
     restarts: int = flag(whole(1), "1", "random starts; an image counts as robust if it survives all")
     queries: int = flag(whole(1), "5000", "square: evaluations of each image")
     num_images: int = flag(whole(1), None, "first test images to use; default: all")
@@ -343,7 +357,8 @@ def parse(Config, argv):
         for other, allowed in field.metadata["needs"].items():
             if values[field.name].present and getattr(config, other) not in allowed:
                 raise Refusal(
-                    f"--{field.name}: expected --{other}={'|'.join(allowed)} with it; got {getattr(config, other)}"
+                    f"--{field.name}: expected --{other}={'|'.join(map(str, allowed))} with it;"
+                    f" got {getattr(config, other)}"
                 )
     return CHECKS[Config](config)
 
@@ -358,7 +373,15 @@ def _check_train(config):
         "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
     }
+    if config.norm != "linf" and config.eps is None:
+        raise Refusal(f"--eps: expected one with --norm={config.norm}, the data set's is for linf; got none")
     config = dataclasses.replace(config, **filled)
+    check_radius(config, [config.eps, *(eps for _, eps in config.eps_schedule or ())])
+    falling = [ratio for _, ratio in config.ratio_schedule or ()]
+    if falling != sorted(falling, reverse=True):
+        raise Refusal(f"--ratio_schedule: expected fractions that fall; got {', '.join(f'{r:g}' for r in falling)}")
+    if config.loss == "ibp" and config.eps == 0:
+        raise Refusal("--loss=ibp: expected --eps above 0 with it; got 0")
     if config.projection in ("codebook", "low_rank") and config.method in ("nap", "ap"):
         raise Refusal(f"--projection={config.projection}: expected --method=admm with it; got {config.method}")
     if config.loss == "ibp" and config.norm != "linf":
@@ -376,6 +399,12 @@ def _check_train(config):
             f"--ratio_schedule: expected to end at --ratio ({config.ratio:g}); got {config.ratio_schedule[-1][1]:g}"
         )
     return config
+
+
+def check_radius(config, radii):
+    """Raises Refusal for an L-inf radius beyond the width of [0, 1]."""
+    if config.norm == "linf" and max(radii) > 1:
+        raise Refusal(f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {max(radii):g}")
 
 
 def _check_evaluate(config):

@@ -1,7 +1,4 @@
-"""ATTACKS[name](logits_fn, x, y, *, eps, ...) -> x_adv, driven by evaluation.
-
-STARTS[name](shape, eps, norm, seed) -> delta: where the attack of training begins.
-"""
+"""ATTACKS[name](logits_fn, x, y, *, eps, ...) -> x_adv, driven by evaluation."""
 
 from robust_tf.registry import Entry
 
@@ -13,12 +10,8 @@ def default_alpha(eps, steps):
     return min(eps, 2.5 * eps / max(steps, 1))
 
 
-STARTS = {
-    "uniform": Entry("robust_tf.attacks.starts:uniform"),
-    "stripes": Entry("robust_tf.attacks.starts:stripes"),
-    "blocks": Entry("robust_tf.attacks.starts:blocks"),
-    "gaussian": Entry("robust_tf.attacks.starts:gaussian"),
-}
+# Where random starts of training's attack lie: keys of `attacks.starts.FUNCTIONS`.
+STARTS = ("uniform", "stripes", "blocks", "gaussian")
 
 ATTACKS = {
     "fgsm": Entry("robust_tf.attacks.cleverhans_attacks:fgsm"),

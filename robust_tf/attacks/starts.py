@@ -6,7 +6,6 @@ finds what gradient attacks from uniform starts miss.
 
 import tensorflow as tf
 
-from robust_tf.attacks import STARTS
 from robust_tf.attacks.balls import BALLS
 
 
@@ -38,6 +37,9 @@ def gaussian(shape, eps, norm, seed):
     return 0.001 * tf.random.stateless_normal(shape, seed)
 
 
+FUNCTIONS = {"uniform": uniform, "stripes": stripes, "blocks": blocks, "gaussian": gaussian}
+
+
 def start(x, eps, norm, seed, names):
     """x + delta in [0, 1], where each image draws one of the named starts; x itself for no names.
 
@@ -46,15 +48,15 @@ def start(x, eps, norm, seed, names):
       eps: radius.
       norm: of the ball.
       seed: two integers.
-      names: of STARTS; an image draws each with equal chance.
+      names: of FUNCTIONS; an image draws each with equal chance.
     """
     if not names:
         return x
     if len(names) == 1:
-        delta = STARTS[names[0]](tf.shape(x), eps, norm, seed)
+        delta = FUNCTIONS[names[0]](tf.shape(x), eps, norm, seed)
     else:
         draw_seed, *seeds = tf.unstack(tf.random.split(seed, 1 + len(names)))
         drawn = tf.random.stateless_uniform(tf.shape(x)[:1], draw_seed, 0, len(names), tf.int32)  # [B]
-        deltas = [STARTS[name](tf.shape(x), eps, norm, one) for name, one in zip(names, seeds)]
+        deltas = [FUNCTIONS[name](tf.shape(x), eps, norm, one) for name, one in zip(names, seeds)]
         delta = sum(tf.cast(drawn == i, x.dtype)[:, None, None, None] * one for i, one in enumerate(deltas))
     return tf.clip_by_value(x + delta, 0.0, 1.0)

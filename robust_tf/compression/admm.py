@@ -28,6 +28,7 @@ class Admm(tf.Module):
         self.project = project
         self.Z = [tf.Variable(w, trainable=False, name="Z") for w in self.W]
         self.U = [tf.Variable(tf.zeros_like(w), trainable=False, name="U") for w in self.W]
+        self.k = tf.Variable(sum(w.shape.num_elements() for w in self.W), trainable=False, dtype=tf.int64, name="k")
         self.rho = tf.Variable(rho, trainable=False, dtype=tf.float32, name="rho")
 
     def penalty(self):
@@ -36,6 +37,7 @@ class Admm(tf.Module):
 
     def start(self, k):
         """Z = Pi_k(W), U = 0."""
+        self.k.assign(k)
         for w, z, u in zip(self.project(self.W, k), self.Z, self.U):
             z.assign(w)
             u.assign(tf.zeros_like(u))
@@ -48,19 +50,22 @@ class Admm(tf.Module):
     def update(self, k, rho):
         """One boundary: U += W - Z; rho <- `rho` with U rescaled; Z = Pi_k(W + U).
 
-        The dual is U * rho, so a new rho rescales U by rho_old / rho_new. Updating Z first and then U from the
-        same W would cancel the dual.
+        The order is the thesis', whose step on W lies between the updates of Z and of U. The dual is U * rho, so that a
+        new rho rescales U by rho_old / rho_new. rho never falls and k never rises, whatever is asked: a run that is
+        continued with more epochs has a slower schedule than the one that it comes from.
 
         Args:
-          k: weights kept from here on.
-          rho: penalty weight from here on.
+          k: weights kept from here on, at most.
+          rho: penalty weight from here on, at least.
 
         Returns:
-          dict of scalars: rho, primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
+          dict of scalars: k, rho, primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
           churn (the fraction of the support of Z that is new).
         """
+        k, rho = min(k, int(self.k)), max(rho, float(self.rho))
         for w, z, u in zip(self.W, self.Z, self.U):
             u.assign((u + w - z) * self.rho / rho)
+        self.k.assign(k)
         self.rho.assign(rho)
         Z = self.project([w + u for w, u in zip(self.W, self.U)], k)
         nonzero = tf.add_n([tf.math.count_nonzero(z) for z in Z])
@@ -70,7 +75,8 @@ class Admm(tf.Module):
             variable.assign(z)
         primal = tf.sqrt(_squared_norm([w - z for w, z in zip(self.W, Z)]) / _squared_norm(self.W))
         return {
-            "rho": self.rho,
+            "k": k,
+            "rho": rho,
             "primal_residual": primal,
             "dual_residual": dual_residual,
             "nonzero": nonzero,

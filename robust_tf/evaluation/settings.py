@@ -15,6 +15,8 @@ def settings(config, trained_as):
     if config.alpha is not None and config.alpha > eps:
         raise Refusal(f"--alpha: expected at most eps ({eps:g}); got {config.alpha:g}")
     norm = config.norm or trained_as["norm"]
+    if norm == "linf" and eps > 1:
+        raise Refusal(f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}")
     common = {"eps": eps, "norm": norm, "seed": config.seed}
     if "autoattack" in config.attacks:
         if norm != "linf" or len(config.attacks) > 1:

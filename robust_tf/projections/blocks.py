@@ -30,17 +30,21 @@ def n_of_m(kernels, k, n=2, m=4):
       n, m: the pattern.
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where the pattern leaves more than k weights.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError where the pattern may leave more than k weights.
     """
+    # From the shapes, not the weights: what fits now must fit whatever the weights become.
+    most = 0
+    for w in kernels:
+        inputs = w.shape.num_elements() // w.shape[-1]
+        most += w.shape[-1] * (inputs // m * n + min(inputs % m, n))
+    if most > k:
+        raise ValueError(f"expected k >= {most}, what {n} of {m} leaves; got {int(k)}")
     Z = []
     for w in kernels:
         groups = tf.transpose(grouped(w, m), (0, 2, 1))  # [groups, out, m]
         order = tf.argsort(tf.argsort(-tf.abs(groups), stable=True))  # rank within the group
         groups = tf.where(order < n, groups, tf.zeros_like(groups))
         Z.append(ungrouped(tf.transpose(groups, (0, 2, 1)), w.shape))
-    kept = sum(int(tf.math.count_nonzero(z)) for z in Z)
-    if kept > k:
-        raise ValueError(f"expected k >= {kept}, what {n} of {m} leaves; got {int(k)}")
     return Z
 
 
@@ -55,8 +59,13 @@ def block(kernels, k, size=4):
       size: inputs in a block; TFLite's sparse dense kernels want 4 (float) or 16 (int8).
 
     Returns:
-      list of tensors Z_l with the shapes of W_l.
+      list of tensors Z_l with the shapes of W_l; W itself where k is all weights. Raises ValueError where k is less
+      than a block.
     """
+    if k >= sum(w.shape.num_elements() for w in kernels):
+        return [tf.convert_to_tensor(w) for w in kernels]
+    if k < size:
+        raise ValueError(f"expected k >= {size}, one block; got {int(k)}")
     groups = [grouped(w, size) for w in kernels]
     norms = [tf.reshape(tf.norm(g, axis=1), [-1]) for g in groups]  # [groups * out]
     kept = top(tf.concat(norms, 0), min(int(k) // size, sum(len(n) for n in norms)))

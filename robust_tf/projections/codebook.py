@@ -9,8 +9,9 @@ from robust_tf.projections.irregular import irregular
 def codebook(kernels, k, bits=8, rounds=100):
     """Z_l of at most 2^bits values, zero among them, near W_l, with sum_l ||Z_l||_0 <= k.
 
-    The global k largest weights first, then Lloyd's algorithm on the non-zeros of each kernel with zero as a fixed
-    centre. A heuristic: neither step knows of the other, and Lloyd's algorithm finds a local optimum.
+    The global k largest weights first, then Lloyd's algorithm with 2^bits - 1 centres on the non-zeros of each kernel;
+    the zeros keep the value zero, which the non-zeros do not take. A heuristic: neither step knows of the other, and
+    Lloyd's algorithm finds a local optimum.
 
     Args:
       kernels: list of tensors W_l.

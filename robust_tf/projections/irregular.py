@@ -1,5 +1,7 @@
 """Irregular pruning: single weights, the largest of all kernels together (thesis, eq. 6)."""
 
+import math
+
 import tensorflow as tf
 
 
@@ -26,7 +28,7 @@ def irregular(kernels, k, floor=0.0):
     sizes = [w.shape.num_elements() for w in kernels]
     scores = [tf.reshape(tf.abs(w), [-1]) for w in kernels]
     if floor:
-        reserved = [-int(-floor * size // 1) for size in sizes]
+        reserved = [math.ceil(floor * size - 1e-9) for size in sizes]
         if sum(reserved) > int(k):
             raise ValueError(f"expected k >= {sum(reserved)}, the sum of the layers' floors; got {int(k)}")
         scores = [tf.where(top(score, m) > 0, float("inf"), score) for score, m in zip(scores, reserved)]

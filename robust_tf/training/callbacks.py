@@ -103,9 +103,7 @@ class Updates(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         step = int(self.model.optimizer.iterations)
         if step % self.interval == 0:
-            k = self.k_at(step)
-            report = self.hold.update(k, self.rho_at(step))
-            self.report = {"k": k, **report} if report else {}
+            self.report = self.hold.update(self.k_at(step), self.rho_at(step))
 
     def on_epoch_end(self, epoch, logs=None):
         logs.update({name: float(value) for name, value in self.report.items()})
@@ -179,6 +177,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.manager, self.epoch, self.every, self.last = manager, epoch, every, last
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.model.stop_training:
+            return  # the stage ends here; a run that is killed now trains this epoch again, to the same end
         self.epoch.assign(epoch + 1)
         if (epoch + 1) % self.every == 0 or epoch + 1 >= self.last:
             self.manager.save()
@@ -224,15 +224,15 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = round(time.perf_counter() - self.started, 1)
         row = {"epoch": epoch, "stage": self.stage, **{name: logs[name] for name in FIELDS if name in logs}}
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, FIELDS).writerow(row)
+        replace(self.path, lambda partial: self._write(partial, [*rows(self.path), row]))
 
 
 class Explosion(keras.callbacks.Callback):
     """Raises TrainingFailed where the loss is not finite, or the adversarial loss explodes; checkpoints stay.
 
     The thesis warns that compression may do that. Exploded: more than twice what a guess costs, log K for K classes,
-    and more than twice the least of the stage's earlier epochs.
+    and more than twice the least of the stage's earlier epochs; or, in validation, where a net that has just been
+    projected may be poor for a while, a hundred guesses.
 
     Args:
       history: the `History` of the run.
@@ -252,11 +252,12 @@ class Explosion(keras.callbacks.Callback):
         guess = math.log(self.model.net.output_shape[-1])
         if earlier and logs["adversarial_loss"] > 2 * max(guess, min(map(float, earlier))):
             self._fail(f"the adversarial loss exploded to {logs['adversarial_loss']:.3g} in epoch {epoch + 1}")
+        if logs.get("val_adversarial_loss", 0) > 100 * guess:
+            loss = logs["val_adversarial_loss"]
+            self._fail(f"the adversarial loss of the projected net exploded to {loss:.3g} in epoch {epoch + 1}")
 
     def _fail(self, what):
-        raise TrainingFailed(
-            f"{what}; try a smaller learning rate, --rho_max or first eps, or a slower --ratio_schedule"
-        )
+        raise TrainingFailed(f"{what}; try a smaller learning rate or first eps, or, with admm, a smaller --rho_max")
 
 
 class CatastrophicOverfitting(keras.callbacks.Callback):

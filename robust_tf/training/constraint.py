@@ -52,11 +52,11 @@ def check_feasible(config, net):
     k = budget(config.ratio, count(W))
     try:
         if k < 1:
-            raise ValueError(f"expected at least one of {count(W)} weights; got none")
+            raise ValueError("expected k >= 1; got 0")
         if config.method == "alr":
             ranks(W, k, depthwise(net))
         elif config.method in PROJECTING:
             projection(config, net)(W, k)
     except ValueError as error:
         named = f"--projection={config.projection} " if config.method in PROJECTING else ""
-        raise Refusal(f"{named}--ratio={config.ratio:g}: {error}") from None
+        raise Refusal(f"{named}--ratio={config.ratio:g}: {error}, the ratio of {count(W)} weights") from None

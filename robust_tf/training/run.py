@@ -33,9 +33,7 @@ def train(config):
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     if len(data[0]) < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
-    total = config.epochs * (len(data[0]) // config.batch_size)
-    if config.admm_interval and config.admm_interval > total:
-        raise Refusal(f"--admm_interval: expected at most the stage's {total} steps; got {config.admm_interval}")
+    check_schedules(config, len(data[0]) // config.batch_size)
     validation = batches(*held_out, batch_size=500)
     options = {"conv_relu": True} if config.conv_relu else {}
     net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
@@ -60,9 +58,33 @@ def train(config):
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
     record = summary(config, workdir, net, N, factors, validation, len(held_out[0]))
-    rundir.replace(workdir / "model.keras", net.save)
+    keep_or_save(workdir / "model.keras", net)
     rundir.write_json(workdir / "summary.json", record)
     return workdir
+
+
+def check_schedules(config, steps_per_epoch):
+    """Raises Refusal where something would never happen in the run."""
+    total = config.epochs * steps_per_epoch
+    for name, steps in (("admm_interval", config.admm_interval), ("project_every", config.project_every)):
+        if steps and steps > total:
+            raise Refusal(f"--{name}: expected at most the stage's {total} steps; got {steps}")
+    epochs = sum(stage.epochs for stage in RECIPES[config.method](config))
+    ends = {"eps_schedule": epochs, "ratio_schedule": config.pretrain_epochs + config.epochs}
+    for name, end in ends.items():
+        schedule = getattr(config, name)
+        if schedule and schedule[-1][0] >= end:
+            raise Refusal(f"--{name}: expected its last epoch before {end}, where it ends; got {schedule[-1][0]}")
+
+
+def keep_or_save(path, net):
+    """Saves `net` unless it stands in `path` already: a new file of the same net would have another digest."""
+    if path.exists():
+        saved = load_net(path).get_weights()
+        same = [w.shape for w in saved] == [w.shape for w in net.get_weights()]
+        if same and all((one == other).all() for one, other in zip(saved, net.get_weights())):
+            return
+    rundir.replace(path, net.save)
 
 
 def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
@@ -129,7 +151,12 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
 def restore(state, manager):
     """Restores the latest checkpoint if there is one; raises where it is not of this very model."""
     if manager.latest_checkpoint:
-        state.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+        status = state.restore(manager.latest_checkpoint)
+        try:
+            status.assert_existing_objects_matched()
+        except AssertionError:
+            status.expect_partial()  # else it warns of the same, at length, when it is deleted
+            raise
 
 
 def guards(config, stage, first, last, extends, history, best, progress):
@@ -156,7 +183,7 @@ def read(path, load):
     except Exception as error:  # h5py and TensorFlow raise many types
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(
-            f"expected a readable checkpoint in {path}; got {reason}; without it training starts anew"
+            f"expected a readable checkpoint in {path}; got {reason}; delete it to train that stage anew"
         ) from error
 
 

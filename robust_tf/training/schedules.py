@@ -54,8 +54,11 @@ LEARNING_RATES = {
 
 
 def ninths(steps, epochs):
-    """steps, 2 steps, 3 steps within each third of `epochs`, then anew as eps grows (thesis, 3.1)."""
-    return tuple({round(i * epochs / 9): steps * (1 + i % 3) for i in range(9)}.items())
+    """steps, 2 steps, 3 steps within each third of `epochs`, then anew as eps grows (thesis, 3.1).
+
+    Where a third has fewer than three epochs the larger numbers stay.
+    """
+    return tuple({i * epochs // 9: steps * (1 + i % 3) for i in range(9)}.items())
 
 
 STEPS = {"thesis": lambda epochs: ninths(7, epochs)}

@@ -57,6 +57,8 @@ def stage_schedule(config, stage, last, paced):
     if isinstance(steps, str):
         steps = schedules.STEPS[steps](epochs)
     eps = config.eps_schedule or schedules.thirds(config.eps, epochs)
+    if config.loss == "ibp" and not config.eps_schedule:
+        eps = ((0, 0.0), (max(epochs // 2, 1), config.eps))
     return callbacks.Schedule(
         eps=eps if stage.adversarial else ((0, 0.0),),
         steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),

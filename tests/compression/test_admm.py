@@ -110,3 +110,13 @@ def test_an_update_after_every_step_is_the_literal_algorithm():
         admm.update(k, rho)
         np.testing.assert_allclose(variable, W, atol=1e-5)
         np.testing.assert_allclose(admm.U[0], U, atol=1e-5)
+
+
+def test_rho_never_falls_and_k_never_rises():
+    """A continued run has a slower schedule; a smaller rho would blow U up."""
+    admm = admm_of([1.0, -2.0, 3.0, 0.5], rho=0.5)
+    admm.start(2)
+    report = admm.update(3, 0.01)
+    assert (int(report["k"]), float(report["rho"])) == (2, 0.5)
+    assert int(report["nonzero"]) == 2
+    assert (int(admm.k), float(admm.rho)) == (2, 0.5)

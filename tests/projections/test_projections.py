@@ -52,7 +52,7 @@ def test_contract(name, values, k):
         refusal = str(error)
     if refusal:
         assert f"got {k}" in refusal
-        assert name in ("per_layer", "n_of_m", "funnel", "low_rank")
+        assert name in ("per_layer", "n_of_m", "block", "funnel", "low_rank")
         return
     assert [z.shape for z in Z] == [w.shape for w in W]
     assert weights_kept(name, Z) <= k
@@ -152,7 +152,7 @@ def test_two_of_four_by_hand():
 
 
 @settings(deadline=None)
-@given(values=either, blocks=st.integers(0, 3))
+@given(values=either, blocks=st.integers(1, 2))
 def test_blocks_are_the_nearest_point(values, blocks):
     """Blocks of two inputs: the convolution has two, each weight of the dense kernel counts as one."""
     W = kernels(values)
@@ -189,3 +189,17 @@ def test_a_codebook_is_lloyds_fixed_point():
     for centre in centres:
         assert w[z == centre].mean() == pytest.approx(centre, abs=1e-5)
     np.testing.assert_allclose(np.abs(w[kept] - z[kept]), np.abs(w[kept][:, None] - centres).min(1), atol=1e-6)
+
+
+def test_all_weights_are_a_block_pattern_and_less_than_a_block_is_none():
+    W = kernels([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    np.testing.assert_array_equal(flat(block(W, 6)), flat(W))
+    with pytest.raises(ValueError, match="expected k >= 4, one block; got 3"):
+        block(W, 3)
+
+
+def test_floors_are_rounded_up_to_whole_weights():
+    """0.07 of 100 weights is 7, though 0.07 * 100 is a little more in floating point."""
+    W = [tf.ones((100,)), tf.fill((100,), 2.0)]
+    assert [np.count_nonzero(z) for z in irregular(W, 50, floor=0.07)] == [7, 43]
+    assert [np.count_nonzero(z) for z in irregular(W, 50, floor=0.071)] == [8, 42]
