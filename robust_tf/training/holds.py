@@ -76,6 +76,14 @@ def masked(config, net):
     )
 
 
+def attacked_plain(hold, net):
+    """`hold` with attacks on plain layers, where `net` has ATMC's: its factors are multiplied once a step."""
+    if any(atmc.is_factorised(layer) for layer in net.layers):
+        hold.attacked = atmc.plain(net)
+        hold.before_step = lambda: atmc.write(net, hold.attacked)
+    return hold
+
+
 def projected(config, net):
     k_now = tf.Module()
     k_now.k = tf.Variable(0, trainable=False, dtype=tf.int32, name="k")
@@ -96,19 +104,13 @@ def projected(config, net):
     hold = Hold(
         after_step=after_step, start=k_now.k.assign, update=update, ship=lambda k: atmc.project(net, k), state=k_now
     )
-    if any(atmc.is_factorised(layer) for layer in net.layers):
-        hold.attacked = atmc.plain(net)
-        hold.before_step = lambda: atmc.write(net, hold.attacked)
-    return hold
+    return attacked_plain(hold, net)
 
 
 def centroids(config, net):
     held = Centroids(atmc.factors(net))
     hold = Hold(after_step=lambda step: held.project(), ship=lambda k: held.project(), state=held)
-    if any(atmc.is_factorised(layer) for layer in net.layers):
-        hold.attacked = atmc.plain(net)
-        hold.before_step = lambda: atmc.write(net, hold.attacked)
-    return hold
+    return attacked_plain(hold, net)
 
 
 HOLDS = {"": free, "admm": admm, "masks": masked, "projected": projected, "centroids": centroids}
