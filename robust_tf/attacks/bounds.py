@@ -8,12 +8,14 @@ import tf_keras as keras
 
 from robust_tf.compression import atmc
 from robust_tf.models.kernels import is_depthwise
+from robust_tf.models.pooled import RISING, PooledConv
 from robust_tf.refusal import Refusal
 
 # Layers that never fall as an input grows: they map bounds to bounds.
 MONOTONE = (
     keras.layers.InputLayer,
     keras.layers.ReLU,
+    keras.layers.Activation,
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
     keras.layers.GlobalAveragePooling2D,
@@ -24,7 +26,6 @@ MONOTONE = (
     keras.layers.Add,
     keras.layers.Concatenate,
 )
-ACTIVATIONS = (keras.activations.linear, keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
 
 
 def worst_logits(net, x, y, eps):
@@ -62,8 +63,8 @@ def check_bounded(net):
     """Raises Refusal where `net` has a layer without a rule."""
     for layer in net.layers:
         weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)
-        known = weighted or isinstance(layer, (*MONOTONE, keras.layers.BatchNormalization))
-        if not known or (weighted and layer.activation not in ACTIVATIONS):
+        known = weighted or isinstance(layer, (*MONOTONE, keras.layers.BatchNormalization, PooledConv))
+        if not known or getattr(layer, "activation", keras.activations.linear) not in RISING:
             raise Refusal(f"interval bounds: expected layers that they know; got {layer.name} ({type(layer).__name__})")
     last = net.layers[-1]
     if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.linear:
@@ -88,6 +89,9 @@ def rule(layer, inputs):
         return tuple(layer(side if len(side) > 1 else side[0]) for side in (lows, highs))
     ((low, high),) = inputs
     c, r = (low + high) / 2, (high - low) / 2
+    if isinstance(layer, PooledConv):
+        centre, spread = layer.windows(c), layer.windows(r, of=tf.abs)
+        return tuple(layer.finish(tf.reduce_max(side, -2)) for side in (centre - spread, centre + spread))
     if isinstance(layer, keras.layers.BatchNormalization):
         centre = layer(c, training=False)
         scale = tf.math.rsqrt(layer.moving_variance + layer.epsilon) * (layer.gamma if layer.scale else 1.0)

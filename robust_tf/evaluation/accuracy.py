@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
 from robust_tf.attacks.bounds import check_bounded, worst_logits
+from robust_tf.models.pooled import fused
 from robust_tf.refusal import Refusal
 
 
 def inference(net):
     """`net` as a compiled function, images [B, H, W, C] -> logits [B, K], in inference mode."""
-    return tf.function(lambda x: net(x, training=False))
+    fast = fused(net)
+    return tf.function(lambda x: fast(x, training=False))
 
 
 def correct(logits_fn, x, y):
@@ -32,7 +34,8 @@ def certified(net, images, labels, eps, norm, batch_size):
         return None
     if norm != "linf":
         return None
-    worst = tf.function(lambda x, y: worst_logits(net, x, y, eps))
+    fast = fused(net)
+    worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps))
     proven = []
     for start in range(0, len(images), batch_size):
         x = tf.cast(images[start : start + batch_size], tf.float32) / 255

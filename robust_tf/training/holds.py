@@ -29,7 +29,8 @@ class Hold:
     """What happens to the weights beside the optimiser's steps; by default nothing.
 
     trained: the Keras net that the optimiser trains, where it is not the run's own; they share weights.
-    attacked: a net of the same function that is cheaper to attack; before_step() brings it up to date, in the graph.
+    attacked: a net of the same function that is cheaper to attack; before_step() brings it up to date, in the graph,
+      where the two do not share weights.
     bounded: where `trained` has layers that interval bounds do not know, a net that shares its weights.
     penalty(): joins the loss, in the graph.
     after_step(step): in the graph, after the optimiser's step number `step`.
@@ -70,6 +71,7 @@ def masked(config, net):
     twin = masks.wrap(net)
     return Hold(
         trained=twin,
+        attacked=net,
         bounded=net,
         ship=lambda k: masks.apply(twin),
         callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),

@@ -1,10 +1,13 @@
 """RobustModel: a Keras model that trains on adversarial examples crafted in its own graph (thesis, Algorithm 1)."""
 
+import functools
+
 import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
+from robust_tf.models.pooled import fused
 from robust_tf.training import LOSSES
 from robust_tf.training.holds import Hold
 
@@ -66,6 +69,10 @@ class RobustModel(keras.Model):
         }
         self.hold = hold or Hold()
         self.hold_state = self.hold.state  # tracked, for checkpoints
+        # As functions, so that Keras does not track, and save, the same variables twice.
+        self.forward = _as_function(net)
+        self.attacked = _as_function(self.hold.attacked or net)
+        self.bounds = functools.partial(worst_logits, fused(self.hold.bounded or net))
         self.seed = seed
         self.first_step = first_step
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss")
@@ -85,7 +92,7 @@ class RobustModel(keras.Model):
 
     def logits(self, x):
         """Logits [B, K] in inference mode: what attacks see."""
-        return (self.hold.attacked or self.net)(x, training=False)
+        return self.attacked(x, training=False)
 
     def adversarial(self, x, y):
         """x_adv of this step."""
@@ -108,11 +115,13 @@ class RobustModel(keras.Model):
 
         with tf.GradientTape() as tape:
             # What has no weight in the loss is still measured, but in inference mode.
-            z = self.net(x, training=self.clean_counts)  # [B, K]
+            z = self.forward(x, training=self.clean_counts)  # [B, K]
             if certifies:
-                z_adv = worst_logits(self.hold.bounded or self.net, x, y, self.eps)
+                z_adv = self.bounds(x, y, self.eps)
+            elif attacks:
+                z_adv = self.forward(x_adv, training=True)
             else:
-                z_adv = self.net(x_adv, training=True) if attacks else z
+                z_adv = z
             loss = self.objective.value(self.loss, y, z, z_adv, adv_weight, self.beta)
             loss += self.hold.penalty()
         W = self.net.trainable_variables
@@ -137,3 +146,9 @@ class RobustModel(keras.Model):
         self.means["clean_loss"].update_state(self.loss(y, z), batch)
         self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)
         return {name: mean.result() for name, mean in self.means.items()}
+
+
+def _as_function(net):
+    """The fast form of `net`, (x, training) -> logits."""
+    fast = fused(net)
+    return lambda x, training: fast(x, training=training)
