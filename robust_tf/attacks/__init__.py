@@ -15,7 +15,13 @@ STARTS = ("uniform", "stripes", "blocks", "gaussian")
 
 ATTACKS = {
     "fgsm": Entry("robust_tf.attacks.cleverhans_attacks:fgsm"),
+    "ifgsm": Entry("robust_tf.attacks.cleverhans_attacks:ifgsm"),
     "pgd": Entry("robust_tf.attacks.cleverhans_attacks:pgd"),
+    "mim": Entry("robust_tf.attacks.cleverhans_attacks:mim"),
+    "cw_l2": Entry("robust_tf.attacks.cw:cw_l2"),
+    "cw_linf": Entry("robust_tf.attacks.cw:cw_linf"),
+    "wrm": Entry("robust_tf.attacks.wrm:wrm"),
+    "spsa": Entry("robust_tf.attacks.spsa:spsa"),
     "apgd_ce": Entry("robust_tf.attacks.apgd:apgd_ce"),
     "apgd_dlr": Entry("robust_tf.attacks.apgd:apgd_dlr"),
     "apgd_t": Entry("robust_tf.attacks.apgd:apgd_t"),
@@ -24,5 +30,9 @@ ATTACKS = {
     "square": Entry("robust_tf.attacks.square:square"),
 }
 
-# The norms of the balls that each knows.
-ATTACK_NORMS = {name: NORMS if name in ("fgsm", "pgd") else ("linf",) for name in ATTACKS}
+# The norms of the balls that each knows; none bounds WRM.
+ATTACK_NORMS = dict.fromkeys(ATTACKS, ("linf",))
+ATTACK_NORMS |= dict.fromkeys(("fgsm", "ifgsm", "pgd", "mim"), NORMS) | {"cw_l2": ("l2",), "wrm": ()}
+
+# Those that need scores alone.
+BLACK_BOX = ("spsa", "square")

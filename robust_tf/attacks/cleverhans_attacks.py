@@ -1,4 +1,4 @@
-"""FGSM and PGD driven by CleverHans 4.0 (TensorFlow 2), with restarts on top: the attacks of evaluation.
+"""FGSM, IFGSM, MIM and PGD driven by CleverHans 4.0 (TensorFlow 2), with restarts on top: the attacks of evaluation.
 
 CleverHans wants the labels, both clip bounds and `rand_init` spelled out, and its own checks off (they assert on
 tensors). Call it outside a `tf.function`, with one `logits_fn` object for all batches: its gradient is compiled
@@ -8,6 +8,7 @@ once per object. Its random starts come from TensorFlow's global generator, whic
 import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_method
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
 from robust_tf.attacks import default_alpha
@@ -29,6 +30,24 @@ def fgsm(logits_fn, x, y, *, eps, norm="linf"):
       x_adv [B, H, W, C].
     """
     return fast_gradient_method(logits_fn, x, eps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0, sanity_checks=False)
+
+
+def ifgsm(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
+    """Iterated FGSM, also called BIM (Kurakin et al., arXiv 1607.02533): as `pgd`, from x itself."""
+    return pgd(logits_fn, x, y, eps=eps, steps=steps, alpha=alpha, norm=norm, random_start=False)
+
+
+def mim(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
+    """IFGSM along a sum of gradients, each divided by its mean absolute value (Dong et al., arXiv 1710.06081).
+
+    The better of x and the last point; parameters as in `pgd`, the sum decays with 1.
+    """
+    alpha = default_alpha(eps, steps) if alpha is None else alpha
+    x_adv = momentum_iterative_method(
+        logits_fn, x, eps, alpha, steps, ORDERS[norm], clip_min=0.0, clip_max=1.0, y=y, sanity_checks=False
+    )
+    better = margin(logits_fn(x_adv), y) < margin(logits_fn(x), y)
+    return tf.where(better[:, None, None, None], x_adv, x)
 
 
 def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_start=True, restarts=1, seed=0):

@@ -36,6 +36,7 @@ def call(name, logits_fn, x, y, **settings):
     takes = inspect.signature(attack).parameters
     if name == "training pgd":
         settings["seed"] = (settings.get("seed", 0), 0)
+    settings.setdefault("loss_weight", 1.3)
     return attack(logits_fn, x, y, **{key: value for key, value in settings.items() if key in takes}).numpy()
 
 
@@ -50,9 +51,11 @@ CASES = [
     if case[1] in ATTACK_NORMS.get(case[0], NORMS) and case[3] >= LEAST_CLASSES.get(case[0], 2)
 ]
 # They leave alone what is misclassified already, and stop at the first point that is.
-STOPPING = ("apgd_ce", "apgd_dlr", "apgd_t", "fab", "fab_t", "square")
-ASCENDING = [name for name in ALL if name not in STOPPING]
-SETTINGS = {"steps": 5, "queries": 60}
+STOPPING = ("apgd_ce", "apgd_dlr", "apgd_t", "fab", "fab_t", "cw_l2", "spsa", "square")
+ASCENDING = [name for name in ALL if name not in (*STOPPING, "wrm")]
+DISTANCES = ("fab", "fab_t", "cw_l2")  # they return x where they find nothing
+KEEPING = ("ifgsm", "pgd", "mim", "cw_linf", "spsa", "square")  # the point of the smallest margin, x among them
+SETTINGS = {"steps": 5, "queries": 60, "samples": 4, "searches": 3}
 
 
 @pytest.mark.parametrize(("name", "norm", "shape", "classes"), CASES)
@@ -67,9 +70,11 @@ def test_contract(name, norm, shape, classes):
     assert x_adv.min() >= 0
     assert x_adv.max() <= 1
     robust = margin(logits_fn(x), y).numpy() >= 0
-    if not name.startswith("fab"):  # returns x where it finds nothing
+    if name not in DISTANCES:
         assert (distance[robust] > 0).all()
     np.testing.assert_array_equal(x_adv, call(name, logits_fn, x, y, eps=eps, norm=norm, seed=7, **SETTINGS))
+    if name in KEEPING:
+        assert (margin(logits_fn(x_adv), y).numpy() <= margin(logits_fn(x), y).numpy()).all()
     if name not in STOPPING:
         assert (cross_entropy(logits_fn, x_adv, y) >= cross_entropy(logits_fn, x, y) - 1e-5).all()
     else:
@@ -95,7 +100,7 @@ def test_the_exact_worst_case_in_l2():
     x, y = images(shape, 2, low=0.1, high=0.9)
     direction = (W.T[1 - y] - W.T[y]).reshape(x.shape)
     direction /= np.linalg.norm(direction.reshape(len(y), -1), axis=1)[:, None, None, None]
-    for name in ASCENDING:
+    for name in [name for name in ASCENDING if "l2" in ATTACK_NORMS.get(name, NORMS)]:
         x_adv = call(name, logits_fn, x, y, eps=eps, norm="l2", steps=40, alpha=eps / 2)
         np.testing.assert_allclose(x_adv, x + eps * direction, atol=1e-5)
 
@@ -181,3 +186,90 @@ def test_losses_that_rank_classes_need_enough_of_them(name):
     x, y = images((4, 4, 1), 2)
     with pytest.raises(Refusal, match=f"{name}: expected at least {LEAST_CLASSES[name]} classes"):
         call(name, logits_fn, x, y, eps=0.1)
+
+
+def boundaries(shape, classes, seed=0):
+    """A linear net, images that it classifies correctly, and their L2 distances to the other classes, [B, K]."""
+    through_0, W = linear(shape, classes, seed)
+    logits_fn = lambda x: through_0(x - 0.5)  # noqa: E731  (near the boundaries, so that [0, 1] binds nowhere)
+    x, _ = images(shape, classes, low=0.3, high=0.7)
+    z = logits_fn(x).numpy()
+    y = z.argmax(-1)
+    lengths = np.linalg.norm(W[:, :, None] - W[:, None, :], axis=0)[y]  # [B, K]
+    own = np.eye(classes)[y] > 0
+    return logits_fn, x, y, np.where(own, np.inf, (z[own][:, None] - z) / np.where(own, 1, lengths))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_cw_l2_finds_the_exact_distance_of_a_linear_net(classes):
+    """That to the only other class; with more, no worse than to the class of the second largest logit."""
+    logits_fn, x, y, distances = boundaries((4, 3, 1), classes)
+    settings = {"steps": 200, "searches": 12, "learning_rate": 0.03}
+    x_adv = call("cw_l2", logits_fn, x, y, eps=10.0, **settings)
+    found = np.linalg.norm((x_adv - x.numpy()).reshape(len(y), -1), axis=1)
+    assert (margin(logits_fn(x_adv), y).numpy() < 0).all()
+    second = distances[np.arange(len(y)), np.argsort(logits_fn(x).numpy(), -1)[:, -2]]
+    assert (found >= distances.min(-1) * 0.999).all()
+    assert (found <= second * 1.01 + 1e-4).all()
+    within = call("cw_l2", logits_fn, x, y, eps=float(np.median(found)), **settings)
+    moved = (within != x.numpy()).any((1, 2, 3))
+    np.testing.assert_array_equal(moved, found <= np.median(found))
+
+
+def test_spsa_comes_near_the_worst_case_without_gradients():
+    shape, eps = (4, 3, 1), 0.05
+    logits_fn, W = linear(shape, 2)
+    x, _ = images(shape, 2, low=0.1, high=0.9)
+    y = logits_fn(x).numpy().argmax(-1)
+    most = eps * np.abs(W[:, 0] - W[:, 1]).sum()
+    assert (margin(logits_fn(x), y).numpy() > most).all()  # no image is done early
+    x_adv = call("spsa", logits_fn, x, y, eps=eps, steps=20, samples=64)
+    now = margin(logits_fn(x_adv), y).numpy()
+    assert (margin(logits_fn(x), y).numpy() - now > 0.9 * most).all()
+
+
+def test_wrm_by_hand():
+    """Two steps on a linear net, spelled out."""
+    logits_fn, W = linear((3, 3, 1), 4)
+    x, y = images((3, 3, 1), 4, low=0.4, high=0.6)
+    expected = x.numpy()
+    for t in range(2):
+        z = logits_fn(expected).numpy()
+        p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+        gradient = 0.9 * ((p - np.eye(4)[y]) @ W.T).reshape(x.shape) - (expected - x.numpy())
+        expected = np.clip(expected + gradient / np.sqrt(t + 1), 0, 1).astype(np.float32)
+    x_adv = call("wrm", logits_fn, x, y, loss_weight=0.9, wrm_steps=2)
+    np.testing.assert_allclose(x_adv, expected, atol=1e-6)
+
+
+def test_wrm_in_units_of_the_deviation_is_wrm_on_normalised_images():
+    """x = s u: on u the net sees s u, and both end at the same image."""
+    logits_fn, _ = linear((3, 3, 1), 4)
+    x, y = images((3, 3, 1), 4, low=0.4, high=0.6)
+    s, u, weight = 0.2, x / 0.2, 5.0
+    first = tf.Variable(u)
+    with tf.GradientTape() as tape:
+        loss = weight * tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(s * first)))
+    u_adv = u + tape.gradient(loss, first)
+    np.testing.assert_allclose(
+        call("wrm", logits_fn, x, y, loss_weight=weight, wrm_steps=1, deviation=s), s * u_adv, atol=1e-6
+    )
+
+
+def test_wrm_has_no_ball():
+    assert ATTACK_NORMS["wrm"] == ()
+    logits_fn, _ = linear((3, 3, 1), 4)
+    x, y = images((3, 3, 1), 4)
+    near, far = (np.abs(call("wrm", logits_fn, x, y, loss_weight=w) - x).max() for w in (0.1, 10.0))
+    assert near < far
+    assert np.isfinite(far)
+
+
+def test_what_cleverhans_own_cw_and_spsa_do():
+    """Why those two are native: CleverHans 4.0's CW-L2 takes y for its target, and its SPSA one image at a time."""
+    from cleverhans.tf2.attacks.carlini_wagner_l2 import CarliniWagnerL2
+
+    logits_fn, x, y, distances = boundaries((4, 3, 1), 3)
+    theirs = CarliniWagnerL2(logits_fn, y=y, clip_min=0.0, clip_max=1.0, max_iterations=50).attack(x)
+    assert (margin(logits_fn(theirs), y).numpy() >= 0).all()  # nothing is fooled, though every image can be
+    assert (distances.min(-1) < 1).all()

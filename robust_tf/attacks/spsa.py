@@ -1,0 +1,78 @@
+"""SPSA (Uesato et al., arXiv 1802.05666): gradients estimated from scores alone, followed by Adam, L-inf."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks.cleverhans_attacks import margin
+
+BETAS, TINY = (0.9, 0.999), 1e-8  # Adam's
+
+
+def spsa(logits_fn, x, y, *, eps, steps=100, samples=32, delta=0.01, learning_rate=0.01, seed=0):
+    """Descends the margin z_y - max_{i != y} z_i along
+
+        g = mean over random signs v in {-1, 1}^D of  (margin(x' + delta v) - margin(x' - delta v)) / (2 delta)  v
+
+    with Adam, projecting onto the ball and [0, 1] after each step; costs 2 * samples + 1 evaluations a step. An image
+    stays where it is misclassified first. CleverHans' form takes one image at a time.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> scores [B, K]; no gradient is taken.
+      x: images [B, H, W, C] float32 in [0, 1].
+      y: labels [B].
+      eps: radius in pixels of [0, 1].
+      steps: of Adam.
+      samples: sign vectors a step.
+      delta: length of the probe in pixels.
+      learning_rate: Adam's, in pixels.
+      seed: one integer or several.
+
+    Returns:
+      x_adv [B, H, W, C]: the point of the smallest margin, x among them.
+    """
+    x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
+    if eps == 0:
+        return x
+    seeds = np.random.SeedSequence(np.atleast_1d(seed)).generate_state(2).astype(np.int32)
+    run = _compiled(logits_fn, steps, samples, delta, learning_rate)
+    return run(x, y, tf.constant(eps, tf.float32), tf.constant(seeds))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(logits_fn, steps, samples, delta, learning_rate):
+    image, label = tf.TensorSpec((None, None, None, None)), tf.TensorSpec((None,), tf.int32)
+
+    @tf.function(input_signature=(image, label, tf.TensorSpec(()), tf.TensorSpec((2,), tf.int32)))
+    def run(x, y, eps, seed):
+        wide = lambda a: a[:, None, None, None]  # noqa: E731
+        low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
+
+        def estimate(x_adv, step_seed):
+            """One sample after the other: all at once would take `samples` times the memory."""
+
+            def add(i, total):
+                draw = tf.random.stateless_uniform(tf.shape(x), tf.random.experimental.stateless_fold_in(step_seed, i))
+                v = tf.where(draw < 0.5, -1.0, 1.0)
+                ahead, behind = tf.split(margin(logits_fn(tf.concat([x_adv + delta * v, x_adv - delta * v], 0)), y2), 2)
+                return i + 1, total + wide((ahead - behind) / (2 * delta)) * v
+
+            y2 = tf.concat([y, y], 0)
+            return tf.while_loop(lambda i, _: i < samples, add, (0, tf.zeros_like(x)))[1] / samples
+
+        def step(t, x_adv, m, v, best, least):
+            grad = estimate(x_adv, tf.random.experimental.stateless_fold_in(seed, t))
+            m, v = (beta * a + (1 - beta) * b for beta, a, b in zip(BETAS, (m, v), (grad, grad**2)))
+            count = tf.cast(t + 1, tf.float32)
+            m_hat, v_hat = (a / (1 - beta**count) for beta, a in zip(BETAS, (m, v)))
+            x_adv = tf.clip_by_value(x_adv - learning_rate * m_hat / (tf.sqrt(v_hat) + TINY), low, high)
+            now = margin(logits_fn(x_adv), y)
+            better = (now < least) & (least >= 0)
+            return t + 1, x_adv, m, v, tf.where(wide(better), x_adv, best), tf.where(better, now, least)
+
+        zeros, least = tf.zeros_like(x), margin(logits_fn(x), y)
+        going = lambda t, *state: (t < steps) & tf.reduce_any(state[-1] >= 0)  # noqa: E731
+        return tf.while_loop(going, step, (0, x, zeros, zeros, x, least))[4]
+
+    return run
