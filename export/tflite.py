@@ -19,7 +19,7 @@ from robust_tf.attacks.pgd import pgd
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
-from robust_tf.evaluation.run import load_trained
+from robust_tf.evaluation.subject import load_trained
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar, quiet
 

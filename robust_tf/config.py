@@ -13,6 +13,7 @@ from absl import flags
 
 from robust_tf.attacks import ATTACKS, NORMS, STARTS
 from robust_tf.data import DATASETS
+from robust_tf.evaluation import MODES
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
@@ -86,9 +87,20 @@ def sequence(kind, named=()):
     return Kind(f"{names}epoch:value,... with epochs growing from 0, each value {kind.expected}", read)
 
 
+def growing(kind):
+    """Comma-separated values of `kind`, each larger than the one before."""
+
+    def read(text):
+        values = tuple(kind.parse(part) for part in text.split(","))
+        return values if list(values) == sorted(set(values)) else None
+
+    return Kind(f"comma-separated and growing: {kind.expected}", read)
+
+
 TEXT = Kind("text", lambda text: text or None)
 SWITCH = flags.BooleanParser()
 EPS = real(0)
+RADII = growing(real(0, above=True))
 RATIO = real(0, 1, above=True)
 
 
@@ -274,6 +286,9 @@ class TrainConfig:
     seed: int = flag(whole(0, 2**31 - 1), "0", "seed of everything random")
 
 
+ONE_RADIUS = ("attacks", "ensemble", "generalise", "quantised", "tflite")
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluateConfig:
     """bin/evaluate: attacks a trained net on test images; writes WORKDIR/evaluation/*.json and prints a table."""
@@ -281,24 +296,61 @@ class EvaluateConfig:
     workdir: str = flag(TEXT, None, "run directory of bin/train (required)")
     data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: the one of the training run")
     mode: str = flag(
-        one_of(("attacks",)), "attacks", "attacks: accuracy under each, and under the worst of them for each image"
+        one_of(MODES),
+        "attacks",
+        "attacks: accuracy under each, and under the worst of them for each image; curve: accuracy under PGD at growing"
+        " radii, until it is below chance; transfer: images crafted on one run, judged by others; ensemble: the mean"
+        " of a natural and a robust net's probabilities; minimal: the least radius that fools the net, for each image;"
+        " generalise: fgsm, ifgsm and wrm side by side; quantised: attacks after rounding the kernels to 8 bits;"
+        " tflite: the files of bin/export_tflite themselves",
     )
     attacks: tuple = flag(
         listed(one_of((*ATTACKS, "autoattack"))),
         "fgsm,pgd",
         "attacks, each on all images; or autoattack, an ensemble in which each attack sees what is left",
+        mode=("attacks", "quantised"),
     )
     version: str = flag(
         one_of(("standard", "thesis")),
         "standard",
         "autoattack: standard (apgd_ce, apgd_t, fab_t, square) or the thesis' (apgd_ce, apgd_dlr, fab, square)",
+        mode=("attacks",),
+    )
+    individual: bool = flag(
+        SWITCH, "false", "autoattack: each attack sees all correctly classified images", mode=("attacks",)
     )
     norm: str = flag(one_of(NORMS), None, "norm of the attacks; default: the run's")
-    eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the run's")
+    eps: float = flag(EPS, None, "attack radius in pixels of [0, 1]; default: the run's", mode=ONE_RADIUS)
+    radii: tuple = flag(
+        RADII,
+        None,
+        "attack radii in pixels of [0, 1]; default: thirds of the run's, 12, 3 or 6 of them",
+        mode=("curve", "transfer", "minimal"),
+    )
     steps: int = flag(whole(0), "100", "gradient steps")
-    alpha: float = flag(real(0), None, "pgd: step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)")
-    restarts: int = flag(whole(1), "1", "random starts; an image counts as robust if it survives all")
-    queries: int = flag(whole(1), "5000", "square: evaluations of each image")
+    alpha: float = flag(
+        real(0), None, "step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)", mode=ONE_RADIUS
+    )
+    restarts: int = flag(
+        whole(1),
+        "1",
+        "random starts; an image counts as robust if it survives all",
+        mode=tuple(name for name in MODES if name != "generalise"),
+    )
+    queries: int = flag(whole(1), "5000", "square: evaluations of each image", mode=("attacks", "quantised", "tflite"))
+    source: str = flag(TEXT, None, "run whose net the images are crafted on, in place of --workdir", mode=("transfer",))
+    targets: tuple = flag(listed(TEXT), None, "runs whose nets judge them (required)", mode=("transfer",))
+    natural: str = flag(TEXT, None, "run of the natural net (required)", mode=("ensemble",))
+    bisections: int = flag(whole(0), "5", "halvings of the interval that the radii leave", mode=("minimal",))
+    loss_weight: float = flag(real(0), None, "wrm: weight of the cross-entropy; default: 1.3", mode=("generalise",))
+    deviation: float = flag(
+        real(0, above=True),
+        None,
+        "wrm: the pixels' standard deviation that --loss_weight is in units of (its square counts); default: 1, pixels",
+        mode=("generalise",),
+    )
+    wrm_steps: int = flag(whole(1), None, "wrm: gradient steps; default: 3", mode=("generalise",))
+    file: str = flag(TEXT, None, ".tflite file; default: all of WORKDIR/export", mode=("tflite",))
     num_images: int = flag(whole(1), None, "first test images to use; default: all")
     batch_size: int = flag(whole(1), "500", "images attacked at once; with it the random starts change")
     seed: int = flag(whole(0), "0", "seed of the random starts")
@@ -407,10 +459,20 @@ def check_radius(config, radii):
         raise Refusal(f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {max(radii):g}")
 
 
-def _check_evaluate(config):
+def _check_workdir(config):
     if config.workdir is None:
         raise Refusal("--workdir: expected a run directory of bin/train; got none")
     return config
 
 
-CHECKS = {TrainConfig: _check_train, EvaluateConfig: _check_evaluate, ExportConfig: _check_evaluate}
+def _check_evaluate(config):
+    if config.source and config.workdir:
+        raise Refusal(f"--source: expected it in place of --workdir; got both, {config.source} and {config.workdir}")
+    config = _check_workdir(dataclasses.replace(config, workdir=config.workdir or config.source))
+    for mode, name in (("transfer", "targets"), ("ensemble", "natural")):
+        if config.mode == mode and getattr(config, name) is None:
+            raise Refusal(f"--{name}: expected one with --mode={mode}; got none")
+    return config
+
+
+CHECKS = {TrainConfig: _check_train, EvaluateConfig: _check_evaluate, ExportConfig: _check_workdir}

@@ -17,6 +17,18 @@ def progress_bar():
     return Progress(*columns, transient=True)
 
 
+def sequence_progress(progress, prefix=""):
+    """A bar for each attack of a sequence, with the running robust accuracy: advance(name, done, of, accuracy)."""
+    tasks = {}
+
+    def advance(name, done, of, accuracy):
+        if name not in tasks:
+            tasks[name] = progress.add_task(name, total=of, unit="images")
+        progress.update(tasks[name], completed=done, description=f"{prefix}{name}, {accuracy:.2%} robust")
+
+    return advance
+
+
 @contextlib.contextmanager
 def quiet():
     """Sends the process' stderr to nowhere: TensorFlow and TFLite write there what no setting silences.

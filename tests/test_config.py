@@ -99,7 +99,7 @@ def test_refusals_say_what_was_expected_and_what_came(flag, message):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--attacks=fgsm,magic", "one of fgsm, pgd"),
+        ("--attacks=fgsm,magic", "one of fgsm, ifgsm, pgd"),
         ("--attacks=fgsm,fgsm", "comma-separated, each once"),
         ("--restarts=0", "an integer >= 1"),
         ("--mode=magic", "one of attacks"),

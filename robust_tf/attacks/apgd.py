@@ -133,7 +133,7 @@ def _compiled(logits_fn, loss_of, steps):
             z = logits_fn(x_adv)
             loss = loss_of(z, y, target)
             total = tf.reduce_sum(loss)
-        return loss, tape.gradient(total, x_adv), tf.argmax(z, -1, tf.int32) != y
+        return loss, tape.gradient(total, x_adv, unconnected_gradients="zero"), tf.argmax(z, -1, tf.int32) != y
 
     def run(x, y, target, eps, seed):
         pick = lambda which, a, b: tf.where(which[:, None, None, None], a, b)  # noqa: E731

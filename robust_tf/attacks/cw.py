@@ -67,7 +67,7 @@ def _compiled(logits_fn, steps, learning_rate):
                 squares = tf.reduce_sum((moved - x) ** 2, (1, 2, 3))
                 ahead = margin(logits_fn(moved), y)
                 loss = tf.reduce_sum(squares + c * tf.maximum(ahead, 0.0))
-            grad = tape.gradient(loss, w)
+            grad = tape.gradient(loss, w, unconnected_gradients="zero")
             length = tf.where(ahead < 0, tf.sqrt(squares), np.inf)
             nearest = tf.where((length < distance)[:, None, None, None], moved, nearest)
             m, v = (beta * a + (1 - beta) * b for beta, a, b in zip(BETAS, (m, v), (grad, grad**2)))

@@ -112,8 +112,10 @@ def _compiled(logits_fn, steps, targeted):
                 differences = tf.unstack(z - own[:, None], axis=1)  # K of [B]
         broken = tf.argmax(z, -1, tf.int32) != y
         if targeted:
-            return difference, tape.gradient(difference, point), broken
-        gradients = tf.stack([tape.gradient(difference, point) for difference in differences], 1)  # [B, K, H, W, C]
+            return difference, tape.gradient(difference, point, unconnected_gradients="zero"), broken
+        gradients = tf.stack(
+            [tape.gradient(difference, point, unconnected_gradients="zero") for difference in differences], 1
+        )  # [B, K, H, W, C]
         d = tf.stack(differences, 1)  # [B, K]
         distance = tf.abs(d) / (tf.reduce_sum(tf.abs(gradients), (2, 3, 4)) + 1e-12)
         chosen = tf.argmin(tf.where(tf.one_hot(y, z.shape[-1]) > 0, np.inf, distance), -1)

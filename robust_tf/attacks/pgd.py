@@ -42,7 +42,7 @@ def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", starts=("unifor
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
             loss = tf.reduce_sum(objective(logits_fn(x_adv)))
-        moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv))
+        moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv, unconnected_gradients="zero"))
         return tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0)
 
     # Keras traces train_step without AutoGraph, so the loop is spelled out.

@@ -39,7 +39,9 @@ def _compiled(logits_fn, steps):
                 tape.watch(x_adv)
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(x_adv))
                 gain = weight * tf.reduce_sum(loss) - 0.5 * tf.reduce_sum((x_adv - x) ** 2)
-            moved = x_adv + tape.gradient(gain, x_adv) / tf.sqrt(tf.cast(t + 1, tf.float32))
+            moved = x_adv + tape.gradient(gain, x_adv, unconnected_gradients="zero") / tf.sqrt(
+                tf.cast(t + 1, tf.float32)
+            )
             return t + 1, tf.clip_by_value(moved, 0.0, 1.0)
 
         return tf.while_loop(lambda t, _: t < steps, step, (0, x))[1]

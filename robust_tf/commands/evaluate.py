@@ -8,6 +8,8 @@ from robust_tf.rundir import trained
 
 def check(config):
     settings(config, trained(config.workdir)[0])
+    for other in (*(config.targets or ()), *filter(None, [config.natural])):
+        trained(other)
 
 
 def work(config):

@@ -37,9 +37,8 @@ def certified(net, images, labels, eps, norm, batch_size):
     fast = fused(net)
     worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps))
     proven = []
-    for start in range(0, len(images), batch_size):
-        x = tf.cast(images[start : start + batch_size], tf.float32) / 255
-        y = tf.cast(labels[start : start + batch_size], tf.int32)
+    for _, x, y in batches(images, labels, batch_size):
+        y = tf.cast(y, tf.int32)
         others = worst(x, y) - 1e9 * tf.one_hot(y, net.output_shape[-1])  # bounds of z_j - z_y, j != y
         proven.append(tf.reduce_max(others, -1) < 0)
     return np.concatenate(proven)
@@ -63,17 +62,27 @@ def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=
     """
     clean, survived = [], {name: [] for name in attacks}
     seconds = dict.fromkeys(attacks, 0.0)
-    for start in range(0, len(images), batch_size):
-        x = tf.cast(images[start : start + batch_size], tf.float32) / 255  # [B, H, W, C]
-        y = labels[start : start + batch_size]
+    for start, x, y in batches(images, labels, batch_size):
         clean.append(correct(logits_fn, x, y))
         for name in attacks:
-            attack = ATTACKS[name].resolve()
-            takes = inspect.signature(attack).parameters
-            given = {**settings, "seed": (settings["seed"], start)}  # every batch has draws of its own
             began = time.perf_counter()
-            x_adv = attack(logits_fn, x, y, **{key: value for key, value in given.items() if key in takes})
+            x_adv = crafted(name, logits_fn, x, y, settings, start)
             survived[name].append(correct(logits_fn, x_adv, y))
             seconds[name] += time.perf_counter() - began
             progress(len(x))
     return np.concatenate(clean), {name: np.concatenate(parts) for name, parts in survived.items()}, seconds
+
+
+def batches(images, labels, batch_size):
+    """(number of the first image, x float32 [B, H, W, C] in [0, 1], y [B]) of uint8 images and their labels."""
+    for start in range(0, len(images), batch_size):
+        chosen = slice(start, start + batch_size)
+        yield start, tf.cast(images[chosen], tf.float32) / 255, labels[chosen]
+
+
+def crafted(name, logits_fn, x, y, settings, start):
+    """x_adv of the attack ATTACKS[name], given those settings that it takes; every batch has draws of its own."""
+    attack = ATTACKS[name].resolve()
+    takes = inspect.signature(attack).parameters
+    given = {**settings, "seed": (settings["seed"], start)}
+    return attack(logits_fn, x, y, **{key: value for key, value in given.items() if key in takes})

@@ -1,6 +1,22 @@
-"""Signs that a robust accuracy is not to be trusted (Carlini et al., arXiv 1902.06705)."""
+"""Signs that a robust accuracy is not to be trusted (Carlini et al., arXiv 1902.06705; Croce and Hein, 2003.01690).
+
+Quick looks at a few images, before or beside an evaluation; every sign is one sentence for the record.
+"""
+
+import itertools
 
 import numpy as np
+import tensorflow as tf
+
+from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.square import square
+from robust_tf.evaluation.accuracy import correct
+
+IMAGES = 200  # looked at
+STEPS = 20  # of PGD
+QUERIES = 300  # of Square
+# Differences up to this fraction of the images are chance: of random starts, and of one attack against another.
+CHANCE = 0.02
 
 
 def sanity_flags(survived):
@@ -12,9 +28,91 @@ def sanity_flags(survived):
     flags = []
     if "fgsm" in survived:
         for name, kept in survived.items():
-            if name == "square":  # takes no gradient that could mislead it
+            if name in ("square", "spsa"):  # take no gradient that could mislead them
                 continue
             missed = int(np.sum(kept & ~survived["fgsm"]))
             if missed:
                 flags.append(f"{missed} images fall to one step of fgsm but not to {name}: its gradients mislead it")
+    return flags
+
+
+def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
+    """One sentence for each sign that the net misleads attacks, from the first IMAGES images.
+
+    Looks at the outputs (the same twice? probabilities?), at the input's gradient (zero? not finite?), and at attacks
+    with PGD: stronger with more steps, stronger with eps, down to chance at radius `far`, weaker than none where it
+    moves nothing; and, in L-inf, not much weaker than Square.
+
+    Args:
+      logits_fn: images [B, H, W, C] -> logits [B, K].
+      images, labels: uint8 [N, H, W, C] and int [N].
+      eps, norm: of the evaluation.
+      far: an L-inf radius at which no net can be right more often than by chance.
+      seed: of the random starts.
+    """
+    x, y = tf.cast(images[:IMAGES], tf.float32) / 255, tf.cast(labels[:IMAGES], tf.int32)
+    flags = of_outputs(logits_fn, x) + of_gradients(logits_fn, x, y)
+    if eps == 0:
+        return flags
+    classes = logits_fn(x).shape[-1]
+    right = lambda x_adv: float(np.mean(correct(logits_fn, x_adv, y)))  # noqa: E731
+    if norm == "l2":  # a corner of the L-inf ball is this far away
+        far *= float(np.sqrt(np.prod(x.shape[1:])))
+    attack = tf.function(lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=(seed, 0)))
+    run = lambda eps, steps: attack(tf.constant(eps, tf.float32), tf.constant(steps))  # noqa: E731
+
+    x_adv = run(eps, STEPS)
+    if not np.any(np.abs(x_adv - x) > 0):
+        flags.append(f"{STEPS} steps of pgd at eps {eps:g} moved no pixel")
+    radii = sorted({eps / 2, eps, min(2 * eps, far), far})
+    accuracies = {radius: right(x_adv if radius == eps else run(radius, STEPS)) for radius in radii}
+    for small, large in itertools.pairwise(radii):
+        if accuracies[large] > accuracies[small] + CHANCE:
+            flags.append(
+                f"accuracy under pgd rises with eps: {accuracies[small]:.1%} at {small:g},"
+                f" {accuracies[large]:.1%} at {large:g}"
+            )
+    if accuracies[far] > 1 / classes + CHANCE:
+        flags.append(
+            f"accuracy under pgd is {accuracies[far]:.1%} at eps {far:g}, where it should be at most"
+            f" {1 / classes:.1%}: the attack fails"
+        )
+    one = right(run(eps, 1))
+    if accuracies[eps] > one + CHANCE:
+        flags.append(
+            f"accuracy is {accuracies[eps]:.1%} under {STEPS} steps of pgd, {one:.1%} under one: more is weaker"
+        )
+    if norm == "linf":
+        black = right(square(logits_fn, x, y, eps=eps, queries=QUERIES, seed=seed))
+        if accuracies[eps] > black + CHANCE:
+            flags.append(
+                f"black box beats white box: {black:.1%} under {QUERIES} queries of square,"
+                f" {accuracies[eps]:.1%} under {STEPS} steps of pgd"
+            )
+    return flags
+
+
+def of_outputs(logits_fn, x):
+    """Signs in the scores of images x."""
+    flags = []
+    z, again = (logits_fn(x).numpy() for _ in range(2))
+    if (z != again).any():
+        flags.append("outputs change from one call to the next: attacks must average over them")
+    if (z >= 0).all() and np.allclose(z.sum(-1), 1, atol=1e-3):
+        flags.append("outputs look like probabilities: attacks need logits, whose gradient does not vanish")
+    return flags
+
+
+def of_gradients(logits_fn, x, y):
+    """Signs in the input's gradient of the cross-entropy."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(x))
+    grad = tape.gradient(loss, x, unconnected_gradients=tf.UnconnectedGradients.ZERO).numpy().reshape(len(y), -1)
+    bad, zero = int(np.sum(~np.isfinite(grad).all(1))), int(np.sum((grad == 0).all(1)))
+    flags = []
+    if bad:
+        flags.append(f"the input's gradient is not finite for {bad} of {len(y)} images")
+    if zero:
+        flags.append(f"the input's gradient is zero for {zero} of {len(y)} images: gradient attacks are blind there")
     return flags

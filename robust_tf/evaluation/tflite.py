@@ -1,9 +1,12 @@
 """A .tflite file as a function of images, in any TFLite runtime that is installed."""
 
+import functools
 import importlib
+import os
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+import tensorflow as tf
 
 from robust_tf.terminal import quiet
 
@@ -48,6 +51,48 @@ def scores(loaded, images):
         loaded.invoke()
         out[i] = dequantised(loaded.get_tensor(sink["index"])[0], sink)
     return out
+
+
+def scorer(path, classes):
+    """A .tflite file as a function in TensorFlow's graph, images [B, H, W, C] -> scores [B, classes], no gradient.
+
+    Batches run at once where the file gives the scores that it gives for images one at a time, else one at a time;
+    `runtime` is the first that is installed.
+    """
+    runtime = installed_runtimes()[0].split()[0]
+    threads = os.cpu_count()
+    single, batched = interpreter(path, runtime, threads), interpreter(path, runtime, threads)
+    shape = single.get_input_details()[0]["shape"][1:]
+    probe = np.random.default_rng(0).random((4, *shape), np.float32)
+    whole = _resizable(batched, probe) and np.allclose(_at_once(batched, probe), scores(single, probe), atol=1e-5)
+    run = functools.partial(_at_once, batched) if whole else functools.partial(scores, single)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape))])
+    def judge(x):
+        return tf.ensure_shape(tf.numpy_function(run, [x], tf.float32, stateful=False), (None, classes))
+
+    return judge
+
+
+def _resizable(loaded, images):
+    """Whether the file takes a batch of another size."""
+    try:
+        _at_once(loaded, images)
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _at_once(loaded, images):
+    """`scores` of a whole batch in one call."""
+    source, sink = loaded.get_input_details()[0], loaded.get_output_details()[0]
+    if tuple(source["shape"]) != images.shape:
+        with quiet():
+            loaded.resize_tensor_input(source["index"], images.shape)
+            loaded.allocate_tensors()
+    loaded.set_tensor(source["index"], quantised(images, source))
+    loaded.invoke()
+    return dequantised(loaded.get_tensor(sink["index"]), sink)
 
 
 def quantised(x, detail):

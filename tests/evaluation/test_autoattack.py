@@ -8,7 +8,8 @@ import tf_keras as keras
 from robust_tf.attacks import ATTACKS
 from robust_tf.evaluation import autoattack as module
 from robust_tf.evaluation.accuracy import inference
-from robust_tf.evaluation.autoattack import STANDING, accuracies, autoattack
+from robust_tf.evaluation.autoattack import autoattack
+from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.refusal import Refusal
 from robust_tf.registry import Entry
 
@@ -46,16 +47,24 @@ IMAGES = (LABELS * 25).astype(np.uint8)[:, None, None, None]
 def run(**more):
     labels = LABELS.copy()
     labels[-1] = 7  # misclassified without an attack
-    return autoattack(nearest, IMAGES, labels, "two", eps=0.1, seed=5, batch_size=3, **more)
+    steps = autoattack(nearest, "two", eps=0.1)
+    return in_sequence(nearest, steps, IMAGES, labels, seed=5, batch_size=3, **more)
 
 
 def test_each_attack_sees_what_is_left(two_attacks):
-    broken_by, seconds = run()
-    np.testing.assert_array_equal(broken_by, [STANDING, 1, 2, 1, STANDING, 1, 2, 0])
+    survived, seconds = run()
+    np.testing.assert_array_equal(broken_by(survived), [-1, 1, 2, 1, -1, 1, 2, 0])
     assert [labels for _, labels, _ in SEEN] == [[0, 1, 2], [3, 4, 3], [2], [0, 2, 4], [2]]
     assert [seed for _, _, seed in SEEN] == [(5, 1, 0), (5, 1, 3), (5, 1, 6), (5, 2, 0), (5, 2, 6)]
     assert len(seconds) == 2
-    assert accuracies(broken_by, "two") == {"clean": 7 / 8, "first": 4 / 8, "second": 2 / 8}
+    np.testing.assert_array_equal(survived.mean(1), [7 / 8, 4 / 8, 2 / 8])
+
+
+def test_individually_each_attack_sees_every_image(two_attacks):
+    survived, _ = run(individually=True)
+    assert [labels for _, labels, _ in SEEN] == [[0, 1, 2], [3, 4, 3], [2]] * 2
+    np.testing.assert_array_equal(survived.mean(1), [7 / 8, 4 / 8, 3 / 8])
+    np.testing.assert_array_equal(broken_by(survived), [-1, 1, 2, 1, -1, 1, 2, 0])
 
 
 class Killed(Exception):
@@ -113,7 +122,9 @@ def test_the_versions_break_what_can_be_broken(monkeypatch, version):
     attacks = module.VERSIONS[version]
     quick = [(name, {key: fewer[key] for key in settings}) for name, settings in attacks]
     monkeypatch.setitem(module.VERSIONS, version, quick)
-    broken_by, _ = autoattack(inference(net), images, labels, version, eps=0.1, seed=0, batch_size=16)
-    np.testing.assert_array_equal(broken_by[:3], 0)
-    np.testing.assert_array_equal((broken_by == STANDING), np.array(least) > 0)
-    assert 0.1 < np.mean(broken_by == STANDING) < 0.9
+    logits_fn = inference(net)
+    steps = autoattack(logits_fn, version, eps=0.1)
+    survived, _ = in_sequence(logits_fn, steps, images, labels, seed=0, batch_size=16)
+    np.testing.assert_array_equal(broken_by(survived)[:3], 0)
+    np.testing.assert_array_equal(survived.all(0), np.array(least) > 0)
+    assert 0.1 < survived.all(0).mean() < 0.9

@@ -1,0 +1,60 @@
+"""curve: accuracy under PGD at growing radii, until it is below chance (thesis, Algorithm 2)."""
+
+import itertools
+
+from rich.table import Table
+
+from robust_tf.evaluation.accuracy import attacked
+from robust_tf.evaluation.modes import Mode
+from robust_tf.evaluation.sanity import CHANCE
+from robust_tf.terminal import progress_bar
+
+
+def measure(subject, asked, config, path):
+    chance = 1 / subject.net.output_shape[-1]
+    curve, seconds = [], 0.0
+    with progress_bar() as progress:
+        task = progress.add_task("attacking", total=len(subject.images) * len(asked["radii"]), unit="images")
+        for eps in asked["radii"]:
+            clean, survived, took = attacked(
+                subject.logits_fn, subject.images, subject.labels, ["pgd"],
+                {**asked, "eps": eps, "seed": config.seed}, config.batch_size,
+                lambda done: progress.advance(task, done),
+            )  # fmt: skip
+            curve.append({"eps": eps, "accuracy": float((clean & survived["pgd"]).mean())})
+            seconds += took["pgd"]
+            if curve[-1]["accuracy"] < chance:
+                break
+    flags = [
+        f"accuracy under pgd rises with eps: {low['accuracy']:.1%} at {low['eps']:g}, {high['accuracy']:.1%} at"
+        f" {high['eps']:g}"
+        for low, high in itertools.pairwise(curve)
+        if high["accuracy"] > low["accuracy"] + CHANCE
+    ]
+    return {
+        "clean_accuracy": float(clean.mean()),
+        "chance": chance,
+        "curve": curve,
+        "flags": flags,
+        "seconds": round(seconds, 2),
+    }
+
+
+def show(record, console):
+    table = Table(
+        "eps", "accuracy",
+        title=f"{record['num_images']:,} test images, {record['norm']}, PGD-{record['steps']}",
+        caption=f"restarts {record['restarts']}, seed {record['seed']}, {record['seconds']:.0f} s",
+    )  # fmt: skip
+    table.add_row("0", f"{record['clean_accuracy']:.2%}")
+    for point in record["curve"]:
+        table.add_row(f"{point['eps']:g}", f"{point['accuracy']:.2%}")
+    console.print(table)
+    last = record["curve"][-1]
+    if last["accuracy"] < record["chance"]:
+        console.print(f"below chance ({record['chance']:.0%}) from eps {last['eps']:g}")
+    else:
+        console.print(f"still above chance ({record['chance']:.0%}) at the largest radius, {last['eps']:g}")
+
+
+MODE = Mode(measure, show)
