@@ -114,6 +114,23 @@ def test_ratios_by_hand():
     np.testing.assert_array_equal(wrong_classes(z, [0, 2]), [[2, 3, 1, 4], [0, 3, 1, 4]])
 
 
+def test_gradients_of_the_ratios_by_hand():
+    """-N/D has the gradient -N'/D + N D'/D^2."""
+    z = tf.constant([[5.0, 1.0, 3.0, 2.0, 0.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z)
+        losses = dlr(z, [0], None), targeted_dlr(z, [0], [3])
+    N, D = 2, 3  # z_0 - z_2, z_0 - z_3
+    np.testing.assert_allclose(
+        tape.gradient(losses[0], z), [[-1 / D + N / D**2, 0, 1 / D, -N / D**2, 0]], rtol=1e-5, atol=1e-7
+    )
+    N, D = 3, 3.5  # z_0 - z_3, z_0 - (z_3 + z_1) / 2
+    np.testing.assert_allclose(
+        tape.gradient(losses[1], z), [[-1 / D + N / D**2, -N / D**2 / 2, 0, 1 / D - N / D**2 / 2, 0]], rtol=1e-5,
+        atol=1e-7,
+    )  # fmt: skip
+
+
 def test_ratios_do_not_change_with_the_scale_or_shift_of_the_logits():
     z = tf.constant(np.random.default_rng(0).normal(size=(6, 5)), tf.float32)
     y, target = tf.constant([0, 1, 2, 3, 4, 0]), tf.constant([1, 2, 3, 4, 0, 4])
