@@ -187,7 +187,8 @@ class Checkpoints(keras.callbacks.Callback):
 FIELDS = (
     "epoch", "stage", "seconds", "eps", "steps", "learning_rate", "loss", "clean_loss", "adversarial_loss",
     "accuracy", "robust_accuracy", "val_loss", "val_clean_loss", "val_adversarial_loss", "val_accuracy",
-    "val_robust_accuracy", "k", "rho", "primal_residual", "dual_residual", "nonzero", "churn",
+    "val_robust_accuracy", "certified_accuracy", "val_certified_accuracy", "k", "rho", "primal_residual",
+    "dual_residual", "nonzero", "churn",
 )  # fmt: skip
 
 
@@ -319,10 +320,11 @@ class Report(keras.callbacks.Callback):
         self.progress.advance(self.task)
 
     def on_epoch_end(self, epoch, logs=None):
+        proven = f", {logs['val_certified_accuracy']:.1%} certified" if "val_certified_accuracy" in logs else ""
         kept = f", k {int(logs['k']):,}, validated at {logs['validated_at']:,} weights" if "k" in logs else ""
         self.progress.console.print(
             f"{self.stage} epoch {epoch + 1}/{self.last_epoch}: loss {logs['loss']:.3f}, validation accuracy"
-            f" {logs['val_accuracy']:.1%} clean, {logs['val_robust_accuracy']:.1%} under PGD"
+            f" {logs['val_accuracy']:.1%} clean, {logs['val_robust_accuracy']:.1%} under PGD{proven}"
             f" (training eps {logs['eps']:.3g}{kept}, {logs['seconds']:.0f} s)",
             highlight=False,
             soft_wrap=True,

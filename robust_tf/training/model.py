@@ -16,8 +16,8 @@ class RobustModel(keras.Model):
     """Trains `net` on a loss of clean and adversarial images, with its weights held as `hold` says.
 
     `fit` and `evaluate` take batches (x [B, H, W, C] in [0, 1], y [B]); `evaluate` attacks too, and reports
-    `accuracy` (clean) and `robust_accuracy` (under PGD). Attacks see the net in inference mode, so that they
-    neither use nor change batch statistics.
+    `accuracy` (clean), `robust_accuracy` (under PGD) and, for the loss ibp, `certified_accuracy` (by its bounds).
+    Attacks see the net in inference mode, so that they neither use nor change batch statistics.
 
     Args:
       net: Keras model, images -> logits.
@@ -76,12 +76,18 @@ class RobustModel(keras.Model):
         self.seed = seed
         self.first_step = first_step
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss")
+        names += ("certified_accuracy",) if self.objective.certifies else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """As Keras' compile; the loss defaults to the cross-entropy of logits and integer labels."""
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    @property
+    def strictest(self):
+        """Name of the validation figure that flatters least."""
+        return "certified_accuracy" if self.objective.certifies else "robust_accuracy"
 
     @property
     def metrics(self):
@@ -127,21 +133,24 @@ class RobustModel(keras.Model):
         W = self.net.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))
         self.hold.after_step(self.optimizer.iterations)
-        return self._measure(y, z, z_adv, loss)
+        return self._measure(y, z, z_adv, loss, z_adv)
 
     def test_step(self, data):
         x, y = data
         x_adv = pgd(self.logits, x, y, seed=[self.seed, -1], **self.validation_attack)
         z, z_adv = self.logits(x), self.logits(x_adv)
         loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
-        return self._measure(y, z, z_adv, loss)
+        worst = self.bounds(x, y, self.validation_attack["eps"]) if self.objective.certifies else z_adv
+        return self._measure(y, z, z_adv, loss, worst)
 
-    def _measure(self, y, z, z_adv, loss):
+    def _measure(self, y, z, z_adv, loss, worst):
         """Adds a batch to the running means, images weighted equally, and returns them by name."""
-        correct, robust = (tf.cast(tf.argmax(logits, -1) == tf.cast(y, tf.int64), tf.float32) for logits in (z, z_adv))
-        batch = tf.shape(correct)[0]
-        self.means["accuracy"].update_state(correct)
-        self.means["robust_accuracy"].update_state(robust)
+        correct = lambda logits: tf.cast(tf.argmax(logits, -1) == tf.cast(y, tf.int64), tf.float32)  # noqa: E731
+        batch = tf.shape(z)[0]
+        self.means["accuracy"].update_state(correct(z))
+        self.means["robust_accuracy"].update_state(correct(z_adv))
+        if self.objective.certifies:
+            self.means["certified_accuracy"].update_state(correct(worst))
         self.means["loss"].update_state(loss, batch)
         self.means["clean_loss"].update_state(self.loss(y, z), batch)
         self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)

@@ -105,7 +105,7 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
         hold, k_at if paced.moves == "k" else lambda step: budget(config.ratio, N), config.ema
     )
     selects_from = min(max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first)), last - 1)
-    monitor = "robust_accuracy" if stage.adversarial else "accuracy"
+    monitor = model.strictest if stage.adversarial else "accuracy"
     best = callbacks.KeepBest(
         net, folder / "best.weights.h5", monitor, lambda epoch: paced.at(epoch) >= selects_from or epoch >= last - 1
     )

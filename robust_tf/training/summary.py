@@ -45,6 +45,7 @@ def summary(config, workdir, net, N, factors, validation, num_images):
         "clean_accuracy": measured["accuracy"],
         "pgd_accuracy": measured["robust_accuracy"],
         "pgd_steps": 10,
+        "certified_accuracy": measured.get("certified_accuracy"),
         "seed": config.seed,
         "epochs": config.epochs,
         "epochs_trained": len(rows),

@@ -112,6 +112,22 @@ def test_bounds_in_place_of_an_attack(small_images):
     assert logs["adversarial_loss"] == pytest.approx(worst, rel=1e-4)
 
 
+def test_certified_accuracy_is_validated_and_selects(small_images):
+    x, y = small_images
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((6, 5, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    labels = np.where(np.arange(len(y)) < 6, np.argmax(net(x), -1), y)
+    for eps in (0.005, 0.02, 0.1):
+        model = RobustModel(net, eps=0.1, loss="ibp", adv_weight=0.5, validation_eps=eps)
+        model.compile("adam")
+        proven = (worst_logits(net, x, labels, eps).numpy() <= 0).all(-1).mean()
+        measured = model.evaluate(x, labels, verbose=0, return_dict=True)
+        assert measured["certified_accuracy"] == pytest.approx(proven)
+        assert measured["certified_accuracy"] <= measured["robust_accuracy"] <= measured["accuracy"]
+    assert model.strictest == "certified_accuracy"
+    assert RobustModel(net, eps=0.1).strictest == "robust_accuracy"
+
+
 def test_one_step_of_fgsm_rs(plain_net, small_images):
     x, y = small_images
     model = RobustModel(plain_net, eps=0.1, single_step=True, adv_weight=1.0, seed=3)
