@@ -312,8 +312,9 @@ class EvaluateConfig:
     )
     version: str = flag(
         one_of(("standard", "thesis")),
-        "standard",
-        "autoattack: standard (apgd_ce, apgd_t, fab_t, square) or the thesis' (apgd_ce, apgd_dlr, fab, square)",
+        None,
+        "autoattack: standard (apgd_ce, apgd_t, fab_t, square) or the thesis' (apgd_ce, apgd_dlr, fab, square);"
+        " default: standard",
         mode=("attacks",),
     )
     individual: bool = flag(
@@ -327,17 +328,19 @@ class EvaluateConfig:
         "attack radii in pixels of [0, 1]; default: thirds of the run's, 12, 3 or 6 of them",
         mode=("curve", "transfer", "minimal"),
     )
-    steps: int = flag(whole(0), "100", "gradient steps")
+    steps: int = flag(whole(0), None, "gradient steps; default: 100")
     alpha: float = flag(
         real(0), None, "step size in pixels, at most eps; default: min(eps, 2.5 eps / steps)", mode=ONE_RADIUS
     )
     restarts: int = flag(
         whole(1),
-        "1",
-        "random starts; an image counts as robust if it survives all",
+        None,
+        "random starts; an image counts as robust if it survives all; default: 1",
         mode=tuple(name for name in MODES if name != "generalise"),
     )
-    queries: int = flag(whole(1), "5000", "square: evaluations of each image", mode=("attacks", "quantised", "tflite"))
+    queries: int = flag(
+        whole(1), None, "square: evaluations of each image; default: 5000", mode=("attacks", "quantised", "tflite")
+    )
     source: str = flag(TEXT, None, "run whose net the images are crafted on, in place of --workdir", mode=("transfer",))
     targets: tuple = flag(listed(TEXT), None, "runs whose nets judge them (required)", mode=("transfer",))
     natural: str = flag(TEXT, None, "run of the natural net (required)", mode=("ensemble",))
@@ -472,7 +475,11 @@ def _check_evaluate(config):
     for mode, name in (("transfer", "targets"), ("ensemble", "natural")):
         if config.mode == mode and getattr(config, name) is None:
             raise Refusal(f"--{name}: expected one with --mode={mode}; got none")
-    return config
+    for name in ("steps", "alpha", "restarts", "queries"):
+        if "autoattack" in config.attacks and getattr(config, name) is not None:
+            raise Refusal(f"--{name}: expected none with --attacks=autoattack; got {getattr(config, name):g}")
+    steps, restarts = (100 if config.steps is None else config.steps), config.restarts or 1
+    return dataclasses.replace(config, steps=steps, restarts=restarts)
 
 
 CHECKS = {TrainConfig: _check_train, EvaluateConfig: _check_evaluate, ExportConfig: _check_workdir}

@@ -112,6 +112,52 @@ def test_refusals_of_evaluation(flag, message):
 
 
 @pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--mode=transfer", "--targets: expected one with --mode=transfer; got none"),
+        ("--mode=ensemble", "--natural: expected one with --mode=ensemble; got none"),
+        ("--mode=curve --radii=0.3,0.2", "comma-separated and growing"),
+        ("--mode=curve --radii=0.3,2", "--radii: expected a number or fraction in [0, 1] with --norm=linf; got 2"),
+        ("--mode=curve --eps=0.1", "--eps: expected --mode=attacks|ensemble|generalise|quantised|tflite with it"),
+        ("--mode=generalise --attacks=pgd", "--attacks: expected --mode=attacks|quantised with it; got generalise"),
+        ("--mode=tflite --norm=l2 --eps=1", "--mode=tflite: expected --norm=linf with it; got l2"),
+        ("--source=y", "--source: expected --mode=transfer with it; got attacks"),
+        ("--mode=transfer --targets=z --source=y", "--source: expected it in place of --workdir; got both, y and x"),
+        ("--attacks=wrm", "--attacks=wrm: expected --mode=generalise for it, no radius bounds it; got attacks"),
+        ("--attacks=cw_l2", "--attacks=cw_l2: expected --norm=l2 with it; got linf"),
+        ("--attacks=fgsm --individual", "--individual: expected --attacks=autoattack with it; got fgsm"),
+        ("--version=thesis", "--version: expected --attacks=autoattack with it; got fgsm,pgd"),
+        ("--queries=5", "--queries: expected square among --attacks with it; got fgsm,pgd"),
+        ("--attacks=autoattack --steps=5", "--steps: expected none with --attacks=autoattack; got 5"),
+        ("--attacks=autoattack,pgd", "--attacks=autoattack: expected it alone, with --norm=linf --mode=attacks"),
+        ("--mode=quantised --attacks=autoattack", "--attacks=autoattack: expected it alone"),
+    ],
+)
+def test_refusals_of_the_modes(flags, message):
+    with pytest.raises(Refusal) as refusal:
+        settings(parse(EvaluateConfig, ["--workdir=x", *flags.split()]), {"eps": 0.3, "norm": "linf"})
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked"),
+    [
+        ("curve", {"radii": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "steps": 100, "restarts": 1}),
+        ("minimal", {"radii": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "steps": 100, "restarts": 1, "bisections": 5}),
+        (
+            "generalise",
+            {"eps": 0.3, "steps": 100, "alpha": 0.0075, "loss_weight": 1.3, "deviation": 1.0, "wrm_steps": 3},
+        ),
+        ("tflite", {"file": None, "eps": 0.3, "steps": 100, "alpha": 0.0075, "restarts": 1, "queries": 5000}),
+    ],
+)
+def test_what_a_mode_asks_by_default(mode, asked):
+    config = parse(EvaluateConfig, ["--workdir=x", f"--mode={mode}"])
+    expected = {"norm": "linf", **asked, "seed": 0}
+    assert settings(config, {"eps": 0.3, "norm": "linf"}) == expected
+
+
+@pytest.mark.parametrize(
     ("method", "flag", "message"),
     [
         ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|l0|admm|atmc with it; got da"),

@@ -24,15 +24,15 @@ def settings(config, trained_as):
     return {"norm": norm, **asked, "seed": config.seed}
 
 
+QUERIES = 5000  # of Square
+
+
 def _attacks(config, norm, trained_eps):
     if "autoattack" in config.attacks:
-        if norm != "linf" or len(config.attacks) > 1:
-            named = f"--attacks={','.join(config.attacks)} --norm={norm}"
-            raise Refusal(f"--attacks=autoattack: expected it alone, with --norm=linf; got {named}")
-        eps = trained_eps if config.eps is None else config.eps
-        return {"attacks": ["autoattack"], "version": config.version, "individual": config.individual, "eps": eps}
-    if config.individual:
-        raise Refusal(f"--individual: expected --attacks=autoattack with it; got {','.join(config.attacks)}")
+        return _autoattack(config, norm, trained_eps)
+    for name, value in (("version", config.version), ("individual", config.individual)):
+        if value:
+            raise Refusal(f"--{name}: expected --attacks=autoattack with it; got {','.join(config.attacks)}")
     for name in config.attacks:
         if not ATTACK_NORMS[name]:
             raise Refusal(
@@ -40,8 +40,24 @@ def _attacks(config, norm, trained_eps):
             )
         if norm not in ATTACK_NORMS[name]:
             raise Refusal(f"--attacks={name}: expected --norm={'|'.join(ATTACK_NORMS[name])} with it; got {norm}")
-    queries = {"queries": config.queries} if "square" in config.attacks else {}
-    return {"attacks": list(config.attacks), **_one_radius(config, trained_eps), "restarts": config.restarts, **queries}
+    asked = {"attacks": list(config.attacks), **_one_radius(config, trained_eps), "restarts": config.restarts}
+    if "square" in config.attacks:
+        asked["queries"] = config.queries or QUERIES
+    elif config.queries:
+        raise Refusal(f"--queries: expected square among --attacks with it; got {','.join(config.attacks)}")
+    return asked
+
+
+def _autoattack(config, norm, trained_eps):
+    given = f"--attacks={','.join(config.attacks)} --norm={norm} --mode={config.mode}"
+    if norm != "linf" or len(config.attacks) > 1 or config.mode != "attacks":
+        raise Refusal(f"--attacks=autoattack: expected it alone, with --norm=linf --mode=attacks; got {given}")
+    return {
+        "attacks": ["autoattack"],
+        "version": config.version or "standard",
+        "individual": config.individual,
+        "eps": trained_eps if config.eps is None else config.eps,
+    }
 
 
 def _one_radius(config, trained_eps):
@@ -90,7 +106,7 @@ def _tflite(config, norm, trained_eps):
     if norm != "linf":
         raise Refusal(f"--mode=tflite: expected --norm=linf with it; got {norm}")
     radius = _one_radius(config, trained_eps)
-    return {"file": config.file, **radius, "restarts": config.restarts, "queries": config.queries}
+    return {"file": config.file, **radius, "restarts": config.restarts, "queries": config.queries or QUERIES}
 
 
 OF_MODES = {
