@@ -16,8 +16,9 @@ def within_budget(kernels, k, score):
     """Zeroes the filters of least score until at most k weights are left; single weights where that is not enough.
 
     Every layer keeps at least one filter, and the last one, the classifier, all of them. Where even one filter a layer
-    is more than k (LeNet's classifier alone has 5,000 weights), filters are dropped to the geometric mean of k and N
-    weights, so that both steps remove the same share, and the k largest weights of those stay [ours].
+    is more than k (LeNet's classifier alone has 5,000 weights), filters are dropped to N (k / N)^(1/4) weights and the
+    k largest weights of those stay [ours]: with a share s of its inputs and of its filters a layer does s^2 of its
+    work, so that s^2 = (k / N)^(1/2) leaves as much to do for one step as for the other.
 
     Args:
       kernels: list of tensors W_l, N weights together.
@@ -35,7 +36,8 @@ def within_budget(kernels, k, score):
     target = int(k)
     least = sum(size[:last]) + Z[last].size
     if least > k:
-        target = max(least, int(np.sqrt(float(k) * sum(z.size for z in Z))))
+        N = sum(z.size for z in Z)
+        target = max(least, int(N * (k / N) ** 0.25))
 
     kept = sum(size[i] * int(alive[i].sum()) for i in range(last)) + Z[last].size
     scores = [score(column) for column in columns[:last]]

@@ -15,8 +15,8 @@ def redundant(kernels, k, phi=0.0):
 
     The distance of filters a and b is ||a - b|| / max(||a||, ||b||). Pairs below phi lose their smaller member, the
     nearest pair first. Then, until k is reached, the filters go whose mean distance to the others of their layer is
-    least, as in pruning by the geometric median (He et al., arXiv 1811.00250), see `filters.within_budget`. A
-    heuristic, not the nearest point.
+    least, as in pruning by the geometric median (He et al., arXiv 1811.00250), from all layers the same share, see
+    `filters.within_budget`. A heuristic, not the nearest point.
 
     Args:
       kernels: list of tensors W_l; the last is the classifier's, whose filters all stay.
@@ -28,7 +28,7 @@ def redundant(kernels, k, phi=0.0):
     """
     W = [np.array(w) for w in kernels]
     while True:  # taking single weights away may bring filters nearer than phi again
-        Z = within_budget([*(apart(w, phi) for w in W[:-1]), W[-1]], k, typical_distance)
+        Z = within_budget([*(apart(w, phi) for w in W[:-1]), W[-1]], k, originality)
         if all(np.array_equal(w, z) for w, z in zip(W, Z)):
             return [tf.constant(z) for z in Z]
         W = Z
@@ -63,3 +63,15 @@ def typical_distance(columns):
     alive = columns.any(axis=0)
     others = alive.sum() - 1
     return distances(columns)[:, alive].sum(axis=1) / max(others, 1)
+
+
+def originality(columns):
+    """The place of each filter among the non-zero ones of its layer by `typical_distance`, a fraction in [0, 1).
+
+    Distances themselves grow with the number of inputs: across layers they would empty the one with the smallest
+    filters first.
+    """
+    alive = columns.any(axis=0)
+    distance = np.where(alive, typical_distance(columns), -1.0)
+    place = np.argsort(np.argsort(-distance, kind="stable"), kind="stable")  # 0: the most original
+    return 1 - (place + 1) / max(alive.sum(), 1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_tf.projections.channel import channel
-from robust_tf.projections.redundant import apart, distances, redundant
+from robust_tf.projections.redundant import apart, distances, redundant, typical_distance
 
 weights = st.lists(st.floats(-2, 2, width=32, allow_subnormal=False), min_size=6, max_size=6)
 
@@ -33,12 +33,12 @@ def test_channel_is_the_nearest_point(values, k):
 
 @pytest.mark.parametrize("project", [channel, redundant])
 def test_single_weights_go_where_filters_alone_cannot_reach_k(project):
-    """N = 600 with a classifier of 100: k = 50 drops filters to sqrt(50 * 600) = 173 weights, then single weights."""
+    """N = 600, a classifier of 100: k = 50 drops filters to 600 (50 / 600)^(1/4) = 322 weights, then single weights."""
     rng = np.random.default_rng(0)
     W = [tf.constant(rng.normal(size=(10, 50)), tf.float32), tf.constant(rng.normal(size=(50, 2)), tf.float32)]
     Z = [z.numpy() for z in project(W, 50)]
     assert sum(np.count_nonzero(z) for z in Z) == 50
-    assert np.count_nonzero(Z[0].any(axis=0)) <= 7
+    assert np.count_nonzero(Z[0].any(axis=0)) <= 22
     assert np.count_nonzero(Z[1]) > 0
     kept = np.abs(np.concatenate([z[z != 0] for z in Z]))
     survivors = np.concatenate([np.abs(W[0].numpy()[:, Z[0].any(axis=0)]).ravel(), np.abs(W[1]).ravel()])
@@ -92,6 +92,17 @@ def test_redundant_with_phi_is_idempotent(values, k):
     assert sum(np.count_nonzero(z) for z in Z) <= k
     for z, again in zip(Z, redundant(Z, k, phi=0.5)):
         np.testing.assert_array_equal(again, z)
+
+
+def test_layers_lose_filters_in_equal_shares():
+    """Filters of 2 and of 300 inputs, where the second layer's distances are larger."""
+    rng = np.random.default_rng(0)
+    W = [tf.constant(rng.normal(size=size), tf.float32) for size in ((2, 20), (300, 20), (20, 3))]
+    assert typical_distance(W[0].numpy()).mean() < typical_distance(W[1].numpy()).mean()
+    Z = redundant(W, 6040 // 2 + 60)
+    alive = [int(z.numpy().any(axis=0).sum()) for z in Z]
+    assert abs(alive[0] - alive[1]) <= 1
+    assert alive[2] == 3
 
 
 def test_the_typical_filter_goes_first():
