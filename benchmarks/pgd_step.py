@@ -21,6 +21,7 @@ from absl import app, flags
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
 from robust_tf.models import MODELS
+from robust_tf.models.pooled import fused
 from robust_tf.training.model import RobustModel
 
 STEPS = flags.DEFINE_integer("steps", 16, "gradient steps of the attack", lower_bound=1)
@@ -42,11 +43,12 @@ def variants(x, y):
     _, _, clean = step(0.0)
     _, _, ours = step(1.0, STEPS.value)
     net, _, train_on = step(1.0, 0)
+    fast = fused(net)
 
     @tf.function
     def cleverhans(x, y):
         x_adv = projected_gradient_descent(
-            net, x, EPS, 2.5 * EPS / STEPS.value, STEPS.value, np.inf, y=y, clip_min=0.0, clip_max=1.0,
+            fast, x, EPS, 2.5 * EPS / STEPS.value, STEPS.value, np.inf, y=y, clip_min=0.0, clip_max=1.0,
             rand_init=True, sanity_checks=False,
         )  # fmt: skip
         return train_on(x_adv, y)

@@ -8,6 +8,7 @@ sparse    float32; kernels of at least 30 % zeros are stored as indices and valu
 
 import gzip
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -127,7 +128,7 @@ def export(config):
             path.unlink()
     manifest = {
         "files": files,
-        "model_sha256": rundir.digest(config.workdir),
+        "model_sha256": rundir.digest(Path(config.workdir) / "model.keras"),
         "left_out": left_out,
         "num_images": len(x),
         "keras_clean_accuracy": float(np.mean(logits.argmax(-1) == y)),

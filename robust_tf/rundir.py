@@ -100,9 +100,9 @@ def trained(workdir):
     return read_config(workdir), workdir / "model.keras"
 
 
-def digest(workdir):
-    """SHA-256 of model.keras: which net a record speaks of."""
-    return hashlib.sha256((Path(workdir) / "model.keras").read_bytes()).hexdigest()
+def digest(path):
+    """SHA-256 of a file: which net a record speaks of."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def subfolder(workdir, name):

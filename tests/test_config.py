@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, help_text, parse, real, sequence, whole
+from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, help_text, parse
 from robust_tf.evaluation.settings import settings
+from robust_tf.kinds import real, sequence, whole
 from robust_tf.refusal import Refusal
 
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.attacks import default_alpha
 from robust_tf.attacks.cleverhans_attacks import margin
 from robust_tf.attacks.pgd import pgd
 
@@ -102,7 +103,7 @@ def cw_linf(logits_fn, x, y, *, eps, steps=100, alpha=None, restarts=1, seed=0):
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     run = _ascent(logits_fn, steps)
     best, least = x, margin(logits_fn(x), y)
-    size = tf.constant(min(eps, 2.5 * eps / max(steps, 1)) if alpha is None else alpha, tf.float32)
+    size = tf.constant(default_alpha(eps, steps) if alpha is None else alpha, tf.float32)
     for restart in range(restarts):
         seeds = np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(2).astype(np.int32)
         x_adv, now = run(x, y, tf.constant(eps, tf.float32), size, tf.constant(seeds))

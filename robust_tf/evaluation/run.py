@@ -18,39 +18,40 @@ def evaluate(config):
     subject = load_subject(config)
     asked = settings(config, subject.trained_as)
     folder = rundir.subfolder(config.workdir, "evaluation")
-    record = {
-        "mode": config.mode,
-        **asked,
-        "num_images": len(subject.images),
-        "model_sha256": rundir.digest(config.workdir),
-    }
+    record = {"mode": config.mode, **asked, "num_images": len(subject.images), "model_sha256": subject.digest}
     path = folder / f"{name_of(record)}.json"
     mode = MODES[config.mode].resolve()
-    record |= mode.measure(subject, asked, config, path)
-    eps = asked.get("eps", subject.trained_as["eps"])
-    record["flags"] += probe(
-        subject.logits_fn, subject.images, subject.labels, eps=eps, norm=asked["norm"],
+    eps, norm = asked.get("eps", subject.trained_as["eps"]), asked["norm"]
+    flags = probe(
+        subject.logits_fn, subject.images, subject.labels, eps=eps, norm=norm,
         far=DATASETS[subject.trained_as["dataset"]].far, seed=config.seed,
     )  # fmt: skip
-    proven = certified(subject.net, subject.images, subject.labels, eps, asked["norm"], config.batch_size)
+    proven = certified(subject.net, subject.images, subject.labels, eps, norm, config.batch_size)
+    record |= mode.measure(subject, asked, config, path)
+    record["flags"] = record.get("flags", []) + flags
     record |= {"certified_eps": eps, "certified_accuracy": None if proven is None else float(proven.mean())}
     rundir.write_json(path, record)
+    for state in folder.glob(f"{path.stem}.*state.npz"):  # of interrupted calls
+        state.unlink()
     show(record, path, mode)
     return path
 
 
 def name_of(record):
     """A file name that tells the attack apart: the same command overwrites its own record only."""
-    plain = {key: value for key, value in record.items() if key not in ("mode", "num_images", "model_sha256")}
-    return "-".join([record["mode"], *(_part(key, value) for key, value in plain.items()), f"n{record['num_images']}"])
+    unset = lambda value: value is None or value is False  # noqa: E731
+    named = {key: value for key, value in record.items() if not unset(value)}
+    for key in ("mode", "num_images", "model_sha256"):
+        named.pop(key, None)
+    return "-".join([record["mode"], *(_part(key, value) for key, value in named.items()), f"n{record['num_images']}"])
 
 
 def _part(key, value):
     """A setting in a file name: short lists and names as they are, numbers with their key, paths as a digest."""
     if key in ("attacks", "version", "norm"):
         return "-".join(value) if isinstance(value, list) else value
-    if isinstance(value, bool) or value is None:
-        return f"{key}" if value else f"no_{key}"
+    if value is True:
+        return key
     if isinstance(value, list | str):
         return key + hashlib.sha256(str(value).encode()).hexdigest()[:8]
     return f"{key}{value:g}"

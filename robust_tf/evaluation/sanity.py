@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.attacks import BLACK_BOX
 from robust_tf.attacks.pgd import pgd
 from robust_tf.attacks.square import square
 from robust_tf.evaluation.accuracy import correct
@@ -28,7 +29,7 @@ def sanity_flags(survived):
     flags = []
     if "fgsm" in survived:
         for name, kept in survived.items():
-            if name in ("square", "spsa"):  # take no gradient that could mislead them
+            if name in BLACK_BOX:  # no gradient could mislead it
                 continue
             missed = int(np.sum(kept & ~survived["fgsm"]))
             if missed:
@@ -66,12 +67,7 @@ def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
         flags.append(f"{STEPS} steps of pgd at eps {eps:g} moved no pixel")
     radii = sorted({eps / 2, eps, min(2 * eps, far), far})
     accuracies = {radius: right(x_adv if radius == eps else run(radius, STEPS)) for radius in radii}
-    for small, large in itertools.pairwise(radii):
-        if accuracies[large] > accuracies[small] + CHANCE:
-            flags.append(
-                f"accuracy under pgd rises with eps: {accuracies[small]:.1%} at {small:g},"
-                f" {accuracies[large]:.1%} at {large:g}"
-            )
+    flags += rising(accuracies)
     if accuracies[far] > 1 / classes + CHANCE:
         flags.append(
             f"accuracy under pgd is {accuracies[far]:.1%} at eps {far:g}, where it should be at most"
@@ -90,6 +86,15 @@ def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
                 f" {accuracies[eps]:.1%} under {STEPS} steps of pgd"
             )
     return flags
+
+
+def rising(accuracies):
+    """Signs in accuracies under PGD, a dict of growing eps -> accuracy."""
+    return [
+        f"accuracy under pgd rises with eps: {accuracies[small]:.1%} at {small:g}, {accuracies[large]:.1%} at {large:g}"
+        for small, large in itertools.pairwise(accuracies)
+        if accuracies[large] > accuracies[small] + CHANCE
+    ]
 
 
 def of_outputs(logits_fn, x):

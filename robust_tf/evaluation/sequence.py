@@ -35,7 +35,7 @@ def in_sequence(
       seed: of all random starts; a batch's draws depend on its first image too.
       batch_size: images attacked at once.
       individually: every step sees all correctly classified images, whatever others broke.
-      saved: None or a path (.npz) that is rewritten after each batch, and removed at the end.
+      saved: None or a path (.npz) that is rewritten after each batch; the caller removes it once the outcome is kept.
       identity: what `saved` must be of, else it is refused.
       progress: None or called after each batch with (step's name, images done, images to do, accuracy so far).
 
@@ -72,8 +72,6 @@ def in_sequence(
                 replace(saved, lambda partial, state=state: _write(partial, state))
             if progress:
                 progress(step.name, done, len(chosen), float(survived[number].mean()))
-    if saved:
-        saved.unlink(missing_ok=True)
     return survived, [float(value) for value in seconds]
 
 

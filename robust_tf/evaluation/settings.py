@@ -6,6 +6,8 @@ from robust_tf.refusal import Refusal
 # WRM's weight of the cross-entropy and its steps (Gui et al., section 4.3), in pixels: theirs for grey digits.
 WRM = {"loss_weight": 1.3, "deviation": 1.0, "wrm_steps": 3}
 
+QUERIES = 5000  # of Square
+
 
 def settings(config, trained_as):
     """The settings of an EvaluateConfig that mean something to its mode, for the record; raises Refusal where alpha
@@ -22,9 +24,6 @@ def settings(config, trained_as):
             flag = "eps" if "eps" in asked else "radii"
             raise Refusal(f"--{flag}: expected a number or fraction in [0, 1] with --norm=linf; got {radius:g}")
     return {"norm": norm, **asked, "seed": config.seed}
-
-
-QUERIES = 5000  # of Square
 
 
 def _attacks(config, norm, trained_eps):

@@ -1,5 +1,6 @@
 """What is evaluated: a trained run's net, and the images it is attacked on."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,14 @@ from robust_tf.refusal import Refusal
 
 class Subject(NamedTuple):
     """net and logits_fn: images [B, H, W, C] -> logits [B, K]; images uint8 [N, H, W, C], labels int [N], of the test
-    split; trained_as: the run's configuration."""
+    split; trained_as: the run's configuration; digest: of its model.keras."""
 
     net: keras.Model
     logits_fn: callable
     images: np.ndarray
     labels: np.ndarray
     trained_as: dict
+    digest: str
 
 
 def load_trained(config):
@@ -33,9 +35,10 @@ def load_trained(config):
 def load_subject(config):
     """The Subject of an EvaluateConfig."""
     net, trained_as, data_dir = load_trained(config)
+    digest = rundir.digest(Path(config.workdir) / "model.keras")
     images, labels = DATASETS[trained_as["dataset"]].load("test", data_dir)
     chosen = slice(config.num_images)
-    return Subject(net, inference(net), images[chosen], labels[chosen], trained_as)
+    return Subject(net, inference(net), images[chosen], labels[chosen], trained_as, digest)
 
 
 def load_other(workdir, subject):

@@ -56,8 +56,8 @@ def scores(loaded, images):
 def scorer(path, classes):
     """A .tflite file as a function in TensorFlow's graph, images [B, H, W, C] -> scores [B, classes], no gradient.
 
-    Batches run at once where the file gives the scores that it gives for images one at a time, else one at a time;
-    `runtime` is the first that is installed.
+    Runs in the first runtime that is installed; a batch at once where the file then gives the scores that it gives for
+    images one at a time, else one at a time.
     """
     runtime = installed_runtimes()[0].split()[0]
     threads = os.cpu_count()

@@ -86,7 +86,9 @@ def test_a_killed_evaluation_goes_on(two_attacks, tmp_path, batches):
     resumed, _ = run(saved=saved, identity="this")
     np.testing.assert_array_equal(resumed, whole)
     assert len(SEEN) == 5  # no batch is attacked twice
-    assert not saved.exists()
+    assert saved.exists()  # until the outcome is written
+    run(saved=saved, identity="this")
+    assert len(SEEN) == 5
 
 
 def test_the_state_of_another_evaluation_is_refused(two_attacks, tmp_path):

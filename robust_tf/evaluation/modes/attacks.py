@@ -48,8 +48,8 @@ def under_autoattack(subject, asked, config, path):
     with progress_bar() as progress:
         survived, seconds = in_sequence(
             subject.logits_fn, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-            individually=asked["individual"], saved=path.with_suffix(".npz"),
-            identity=json.dumps([path.name, config.batch_size]), progress=sequence_progress(progress),
+            individually=asked["individual"], saved=path.with_name(f"{path.stem}.state.npz"),
+            identity=json.dumps([subject.digest, config.batch_size]), progress=sequence_progress(progress),
         )  # fmt: skip
     return outcome(steps, survived, seconds)
 
@@ -62,7 +62,6 @@ def outcome(steps, survived, seconds):
         "clean_accuracy": float(survived[0].mean()),
         "robust_accuracy": float(survived.all(0).mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in zip(names, survived[1:])},
-        "flags": [],
         "per_attack_seconds": {name: round(value, 2) for name, value in zip(names, seconds)},
         "seconds": round(sum(seconds), 2),
         "broken_by": by,

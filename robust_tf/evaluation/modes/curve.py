@@ -1,12 +1,10 @@
 """curve: accuracy under PGD at growing radii, until it is below chance (thesis, Algorithm 2)."""
 
-import itertools
-
 from rich.table import Table
 
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.modes import Mode
-from robust_tf.evaluation.sanity import CHANCE
+from robust_tf.evaluation.sanity import rising
 from robust_tf.terminal import progress_bar
 
 
@@ -25,17 +23,11 @@ def measure(subject, asked, config, path):
             seconds += took["pgd"]
             if curve[-1]["accuracy"] < chance:
                 break
-    flags = [
-        f"accuracy under pgd rises with eps: {low['accuracy']:.1%} at {low['eps']:g}, {high['accuracy']:.1%} at"
-        f" {high['eps']:g}"
-        for low, high in itertools.pairwise(curve)
-        if high["accuracy"] > low["accuracy"] + CHANCE
-    ]
     return {
         "clean_accuracy": float(clean.mean()),
         "chance": chance,
         "curve": curve,
-        "flags": flags,
+        "flags": rising({point["eps"]: point["accuracy"] for point in curve}),
         "seconds": round(seconds, 2),
     }
 

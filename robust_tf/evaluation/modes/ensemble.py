@@ -47,7 +47,6 @@ def measure(subject, asked, config, path):
         "clean_accuracy": float(clean.mean()),
         "robust_accuracy": float(np.logical_and.reduce([clean, *kept.values()]).mean()),
         "crafted_on": {name: float(survived.mean()) for name, survived in kept.items()},
-        "flags": [],
         "seconds": round(time.perf_counter() - began, 2),
     }
 

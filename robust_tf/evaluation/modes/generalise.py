@@ -36,7 +36,6 @@ def measure(subject, asked, config, path):
         "per_attack": {name: float(np.concatenate(kept).mean()) for name, kept in survived.items()},
         "mean_linf": {name: float(mean[0]) for name, mean in means.items()},
         "mean_l2": {name: float(mean[1]) for name, mean in means.items()},
-        "flags": [],
         "per_attack_seconds": {name: round(value, 2) for name, value in seconds.items()},
         "seconds": round(sum(seconds.values()), 2),
     }

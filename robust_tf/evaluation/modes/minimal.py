@@ -24,7 +24,7 @@ def measure(subject, asked, config, path):
         for start, x, y in batches(subject.images, subject.labels, config.batch_size):
             found.append(
                 least_radii(
-                    attack, x, y, asked["radii"], asked["bisections"], start,
+                    attack, tf.argmax(subject.logits_fn(x), -1), x, y, asked["radii"], asked["bisections"], start,
                     functools.partial(progress.advance, task, len(x)),
                 )
             )  # fmt: skip
@@ -41,7 +41,6 @@ def measure(subject, asked, config, path):
         "least_radii": [round(float(value), 6) if ok else None for value, ok in zip(least, fooled)],
         "quantiles": {f"{q:.0%}": quantile(least, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)},
         "images": images.name,
-        "flags": [],
         "seconds": round(time.perf_counter() - began, 2),
     }
 
@@ -49,7 +48,11 @@ def measure(subject, asked, config, path):
 def attacker(logits_fn, norm, steps, restarts, seed):
     """attack(x, y, eps [B], number) -> x_adv, its classes [B], which are misclassified [B]; each image its own eps."""
 
-    @tf.function
+    image, label, reals = (
+        tf.TensorSpec((None,) * n, kind) for n, kind in ((4, tf.float32), (1, tf.int32), (1, tf.float32))
+    )
+
+    @tf.function(input_signature=(image, label, reals, tf.TensorSpec((2,), tf.int32)))
     def once(x, y, eps, numbers):
         x_adv = pgd(logits_fn, x, y, eps=eps[:, None, None, None], steps=steps, norm=norm, seed=numbers)
         return x_adv, tf.argmax(logits_fn(x_adv), -1, tf.int32)
@@ -66,13 +69,14 @@ def attacker(logits_fn, norm, steps, restarts, seed):
     return attack
 
 
-def least_radii(attack, x, y, radii, bisections, number, progress=lambda: None):
+def least_radii(attack, classes, x, y, radii, bisections, number, progress=lambda: None):
     """The least radius found for each image, by a grid and then by bisection below the first that succeeded.
 
     Args:
       attack: as of `attacker`.
+      classes: of the images as they are, [B].
       x, y: images [B, H, W, C] and labels [B].
-      radii: the grid, growing.
+      radii: the grid, growing; an image is attacked until it is fooled.
       bisections: halvings of the interval between the last radius that failed and the first that succeeded.
       number: of the first image, for the random starts.
 
@@ -81,21 +85,24 @@ def least_radii(attack, x, y, radii, bisections, number, progress=lambda: None):
       radius, x itself for those two; its classes [B].
     """
     y = tf.cast(y, tf.int32)
-    best, classes, wrong = (np.array(part) for part in attack(x, y, np.zeros(len(x)), number))
-    low, high = np.zeros(len(x)), np.where(wrong, 0.0, np.inf)
+    best, classes = np.array(x), np.array(classes)
+    low, high = np.zeros(len(x)), np.where(classes != y, 0.0, np.inf)
 
-    def narrow(eps, number):
-        x_adv, seen, broken = attack(x, y, eps, number)
-        better = broken & (eps < high)
-        best[better], classes[better], high[better] = x_adv[better], seen[better], eps[better]
-        low[~broken & (eps < high)] = eps[~broken & (eps < high)]
+    def narrow(chosen, eps, number):
+        """Attacks the images `chosen`, indices, at eps [len(chosen)]."""
+        if len(chosen):
+            x_adv, seen, broken = attack(tf.gather(x, chosen), tf.gather(y, chosen), eps, number)
+            hit = chosen[broken]
+            best[hit], classes[hit], high[hit] = x_adv[broken], seen[broken], eps[broken]
+            low[chosen[~broken]] = eps[~broken]
         progress()
 
     for i, eps in enumerate(radii):
-        narrow(np.full(len(x), eps), number + i + 1)
+        standing = np.flatnonzero(np.isinf(high))
+        narrow(standing, np.full(len(standing), eps), number + i)
+    fooled = np.flatnonzero(np.isfinite(high) & (high > 0))
     for i in range(bisections):
-        middle = np.where(np.isfinite(high), (low + high) / 2, 0.0)
-        narrow(middle, number + len(radii) + i + 1)
+        narrow(fooled, (low[fooled] + high[fooled]) / 2, number + len(radii) + i)
     return high, best, classes
 
 

@@ -6,6 +6,7 @@ float twin, the run's Keras net (transfer); APGD whose forward pass is the file 
 the file's robust accuracy.
 """
 
+import json
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,6 +18,7 @@ from robust_tf.evaluation.modes import Mode
 from robust_tf.evaluation.modes.attacks import outcome
 from robust_tf.evaluation.sequence import in_sequence
 from robust_tf.refusal import Refusal
+from robust_tf.rundir import digest
 from robust_tf.terminal import progress_bar, sequence_progress
 
 
@@ -29,7 +31,8 @@ def measure(subject, asked, config, path):
             steps = against(judge, subject.logits_fn, asked)
             survived, seconds = in_sequence(
                 judge, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-                saved=path.with_name(f"{path.stem}-{file.stem}.npz"), identity=f"{path.name} {config.batch_size}",
+                saved=path.with_name(f"{path.stem}.{file.stem}.state.npz"),
+                identity=json.dumps([subject.digest, digest(file), config.batch_size]),
                 progress=sequence_progress(progress, f"{file.name}: "),
             )  # fmt: skip
             records[file.name] = outcome(steps, survived, seconds)
@@ -38,7 +41,6 @@ def measure(subject, asked, config, path):
         "files": records,
         "clean_accuracy": worst["clean_accuracy"],
         "robust_accuracy": worst["robust_accuracy"],
-        "flags": [],
         "seconds": round(sum(of["seconds"] for of in records.values()), 2),
     }
 

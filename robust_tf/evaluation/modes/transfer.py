@@ -26,7 +26,6 @@ def measure(subject, asked, config, path):
         "clean_accuracy": clean["itself"],
         "clean_accuracies": clean,
         "matrix": matrix,
-        "flags": [],
         "seconds": round(time.perf_counter() - began, 2),
     }
 
