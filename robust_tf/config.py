@@ -11,9 +11,9 @@ import textwrap
 from absl import flags
 
 from robust_tf.attacks import ATTACKS, NORMS, STARTS
-from robust_tf.data import DATASETS
+from robust_tf.data import AUGMENTATIONS, DATASETS
 from robust_tf.evaluation import MODES
-from robust_tf.kinds import EPS, RADII, RATIO, SWITCH, TEXT, listed, one_of, real, sequence, whole
+from robust_tf.kinds import EPS, RADII, RATIO, SWITCH, TEXT, image_size, listed, net, one_of, real, sequence, whole
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
@@ -40,10 +40,27 @@ class TrainConfig:
 
     workdir: str = flag(TEXT, None, "run directory; default: runs/NAME, named after the configuration")
     init_from: str = flag(TEXT, None, "run directory whose net is the start; default: random weights")
-    dataset: str = flag(one_of(DATASETS), "digits", "data set")
-    data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets; default: ~/tensorflow_datasets")
-    model: str = flag(one_of(MODELS), "lenet", "net")
-    width: float = flag(real(0, above=True), "1", "factor on the net's units")
+    dataset: str = flag(
+        one_of(DATASETS),
+        "digits",
+        "data set; folder: your own images, DATA_DIR/train/CLASS/*.png|jpg and the same of test",
+    )
+    data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets, or your own; default: ~/tensorflow_datasets")
+    image_size: tuple = flag(
+        image_size(8), "64", "folder: size that the images are scaled to, three channels", dataset=("folder",)
+    )
+    augment: tuple = flag(
+        listed(one_of(AUGMENTATIONS)),
+        None,
+        "how training images are varied; crop: shifted by up to 4 pixels, flip: mirrored, rotate: turned by up to 15"
+        " degrees; default: the data set's",
+    )
+    model: str = flag(
+        net(MODELS),
+        "lenet",
+        "net; your own: a function(input_shape, num_classes) that returns a tf_keras model of logits, uncompiled",
+    )
+    width: float = flag(real(0, above=True), "1", "factor on the net's units", model=tuple(MODELS))
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too", model=("lenet",))
     method: str = flag(
         one_of(RECIPES),
@@ -202,6 +219,11 @@ class TrainConfig:
     rho_max: float = flag(real(0, above=True), "1", "admm: last penalty weight, reached geometrically", ("admm",))
     checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
     seed: int = flag(whole(0, 2**31 - 1), "0", "seed of everything random")
+    dry_run: bool = flag(
+        SWITCH,
+        "false",
+        "train nothing: print the configuration, the net's size, the operations and an estimate of the time",
+    )
 
 
 ONE_RADIUS = ("attacks", "ensemble", "generalise", "quantised", "tflite")
@@ -243,7 +265,8 @@ class EvaluateConfig:
     radii: tuple = flag(
         RADII,
         None,
-        "attack radii in pixels of [0, 1]; default: thirds of the run's, 12, 3 or 6 of them",
+        "attack radii in pixels of [0, 1]; default: multiples of a third of the run's, up to 8 times it (curve), to it"
+        " (transfer) and to twice it (minimal)",
         mode=("curve", "transfer", "minimal"),
     )
     steps: int = flag(whole(0), None, "gradient steps; default: 100")
@@ -260,8 +283,8 @@ class EvaluateConfig:
         whole(1), None, "square: evaluations of each image; default: 5000", mode=("attacks", "quantised", "tflite")
     )
     source: str = flag(TEXT, None, "run whose net the images are crafted on, in place of --workdir", mode=("transfer",))
-    targets: tuple = flag(listed(TEXT), None, "runs whose nets judge them (required)", mode=("transfer",))
-    natural: str = flag(TEXT, None, "run of the natural net (required)", mode=("ensemble",))
+    targets: tuple = flag(listed(TEXT), None, "runs whose nets judge them (required there)", mode=("transfer",))
+    natural: str = flag(TEXT, None, "run of the natural net (required there)", mode=("ensemble",))
     bisections: int = flag(whole(0), "5", "halvings of the interval that the radii leave", mode=("minimal",))
     loss_weight: float = flag(real(0), None, "wrm: weight of the cross-entropy; default: 1.3", mode=("generalise",))
     deviation: float = flag(
@@ -271,7 +294,7 @@ class EvaluateConfig:
         mode=("generalise",),
     )
     wrm_steps: int = flag(whole(1), None, "wrm: gradient steps; default: 3", mode=("generalise",))
-    file: str = flag(TEXT, None, ".tflite file; default: all of WORKDIR/export", mode=("tflite",))
+    file: str = flag(TEXT, None, ".tflite file of this run's net; default: all of WORKDIR/export", mode=("tflite",))
     num_images: int = flag(whole(1), None, "first test images to use; default: all")
     batch_size: int = flag(whole(1), "500", "images attacked at once; with it the random starts change")
     seed: int = flag(whole(0), "0", "seed of the random starts")
@@ -311,6 +334,8 @@ def help_text(Config):
         kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
         expected = f"--{field.name}, --no{field.name}" if kind is SWITCH else f"--{field.name}=({kind.expected})"
         text = text if default is None else f"{text}; default: {default}"
+        modes = field.metadata["needs"].get("mode", ())
+        text = f"{text}; with --mode={'|'.join(modes)}" if modes else text
         lines += textwrap.wrap(expected, 110, initial_indent="  ", subsequent_indent="    ")
         lines += textwrap.wrap(text, 110, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
@@ -343,12 +368,15 @@ def _check_train(config):
         "data_dir": config.data_dir and os.path.abspath(config.data_dir),  # later stages may run elsewhere
         "init_from": config.init_from and os.path.abspath(config.init_from),
         "eps": DATASETS[config.dataset].eps if config.eps is None else config.eps,
+        "augment": config.augment or DATASETS[config.dataset].augment,
         "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
     }
     if config.norm != "linf" and config.eps is None:
         raise Refusal(f"--eps: expected one with --norm={config.norm}, the data set's is for linf; got none")
     config = dataclasses.replace(config, **filled)
+    if "none" in config.augment and len(config.augment) > 1:
+        raise Refusal(f"--augment: expected none alone; got {','.join(config.augment)}")
     check_radius(config, [config.eps, *(eps for _, eps in config.eps_schedule or ())])
     falling = [ratio for _, ratio in config.ratio_schedule or ()]
     if falling != sorted(falling, reverse=True):

@@ -55,6 +55,27 @@ def listed(kind):
     return Kind(f"comma-separated, each once: {kind.expected}", read)
 
 
+def image_size(least):
+    """ "48x64" -> (48, 64), height and width in pixels; "64" -> (64, 64)."""
+
+    def read(text):
+        sizes = tuple(int(part) for part in text.split("x"))
+        return (sizes * 2)[:2] if len(sizes) <= 2 and min(sizes) >= least else None
+
+    return Kind(f"pixels, HEIGHTxWIDTH or one number for both, at least {least}", read)
+
+
+def net(names):
+    """One of `names`, or the user's own as "package.module:function"."""
+
+    def read(text):
+        module, _, function = text.partition(":")
+        own = function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+        return text if text in names or own else None
+
+    return Kind(f"one of {', '.join(names)}, or package.module:function", read)
+
+
 def sequence(kind, named=()):
     """Pairs epoch:value with epochs growing from 0; "0:0.1,20:0.3" -> ((0, 0.1), (20, 0.3)). Or a name of `named`."""
 

@@ -14,7 +14,7 @@ from robust_tf.data import DATASETS
 from robust_tf.refusal import Refusal
 
 # Where a run and its data lie is no part of what it is, and more epochs continue it.
-FREE = ("workdir", "data_dir", "epochs")
+FREE = ("workdir", "data_dir", "epochs", "dry_run")
 
 
 def write_json(path, record):
@@ -55,7 +55,7 @@ def default_workdir(config):
     """runs/DATASET-MODEL-METHOD-HASH; the hash covers all that `claim` compares."""
     identity = {key: value for key, value in as_json(config).items() if key not in FREE}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("runs") / f"{config.dataset}-{config.model}-{config.method}-{digest}"
+    return Path("runs") / f"{config.dataset}-{config.model.replace(':', '.')}-{config.method}-{digest}"
 
 
 def claimable(config):
@@ -92,11 +92,11 @@ def claim(config):
     return workdir
 
 
-def trained(workdir):
-    """(configuration as a dict, path of model.keras) of a finished run; raises Refusal where it is not one."""
+def trained(workdir, flag="workdir"):
+    """(configuration as a dict, path of model.keras) of a finished run, --FLAG; raises Refusal where it is not one."""
     workdir = Path(workdir)
     if not (workdir / "model.keras").exists():
-        raise Refusal(f"--workdir={workdir}: expected a finished run of bin/train (model.keras); got none")
+        raise Refusal(f"--{flag}={workdir}: expected a finished run of bin/train (model.keras); got none")
     return read_config(workdir), workdir / "model.keras"
 
 

@@ -65,8 +65,11 @@ REFUSED = [
     ("--batch_size=0", "an integer >= 1; got '0'"),
     ("--learning_rate=-1", "[0, inf); got '-1'"),
     ("--adv_weight=1.1", "[0, 1]; got '1.1'"),
-    ("--model=resnet1", "one of lenet; got 'resnet1'"),
-    ("--dataset=mnits", "one of digits, mnist; got 'mnits'"),
+    ("--model=resnet1", "shufflenet_v2, or package.module:function; got 'resnet1'"),
+    ("--model=my.nets:", "or package.module:function; got 'my.nets:'"),
+    ("--augment=crop,none", "--augment: expected none alone; got crop,none"),
+    ("--augment=zoom", "one of crop, flip, rotate, none; got 'zoom'"),
+    ("--dataset=mnits", "stl10, folder; got 'mnits'"),
     ("--method=magic", "one of normal, da, nap, ap, alr, l0, admm, atmc; got 'magic'"),
     (
         "--projection=magic",
@@ -215,6 +218,20 @@ def test_the_attack_is_the_runs_unless_asked_otherwise():
     assert (asked["eps"], asked["norm"]) == (0.25, "linf")
     with pytest.raises(Refusal, match=r"--alpha: expected at most eps \(0.3\); got 0.5"):
         settings(parse(EvaluateConfig, ["--workdir=x", "--alpha=0.5"]), run)
+
+
+@pytest.mark.parametrize(
+    ("flags", "run", "message"),
+    [
+        ("--norm=l2", {"eps": 0.3, "norm": "linf"}, "--eps: expected one with --norm=l2, the run's is for linf; got"),
+        ("--norm=l2 --mode=curve", {"eps": 0.3, "norm": "linf"}, "--radii: expected one with --norm=l2"),
+        ("--mode=minimal", {"eps": 0.0, "norm": "linf"}, "--radii: expected some, the run was trained with eps 0"),
+    ],
+)
+def test_radii_that_the_run_cannot_lend(flags, run, message):
+    with pytest.raises(Refusal) as refusal:
+        settings(parse(EvaluateConfig, ["--workdir=x", *flags.split()]), run)
+    assert message in str(refusal.value)
 
 
 def test_refusals_of_export():

@@ -36,3 +36,6 @@ ATTACK_NORMS |= dict.fromkeys(("fgsm", "ifgsm", "pgd", "mim"), NORMS) | {"cw_l2"
 
 # Those that need scores alone.
 BLACK_BOX = ("spsa", "square")
+
+# Those that look for the nearest adversarial image, and leave the image as it is where they find none within eps.
+NEAREST = ("cw_l2", "fab", "fab_t")

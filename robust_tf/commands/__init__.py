@@ -23,8 +23,9 @@ def run(name, Config, check, work):
         check(config)
         logging.set_verbosity(logging.ERROR)  # absl's; what a user must know is printed
         with quiet():
-            import tensorflow  # noqa: F401
+            import tensorflow
             import tf_keras  # noqa: F401
+        tensorflow.get_logger().setLevel("ERROR")  # its warnings of retracing are for developers
         work(config)
     except Refusal as refusal:
         print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)

@@ -4,10 +4,21 @@ import sys
 
 from robust_tf.commands import run
 from robust_tf.config import TrainConfig
+from robust_tf.data import described
 from robust_tf.rundir import claimable
 
 
+def check(config):
+    described(config.dataset, config.data_dir, config.image_size)
+    if not config.dry_run:
+        claimable(config)
+
+
 def work(config):
+    if config.dry_run:
+        from robust_tf.training.dry_run import dry_run
+
+        return dry_run(config)
     from robust_tf.training.callbacks import TrainingFailed
     from robust_tf.training.run import train
 
@@ -18,7 +29,7 @@ def work(config):
 
 
 def main():
-    run("train", TrainConfig, claimable, work)
+    run("train", TrainConfig, check, work)
 
 
 if __name__ == "__main__":

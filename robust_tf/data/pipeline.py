@@ -6,18 +6,25 @@ The order of training images is a function of (seed, step) alone, so that a resu
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.data.augment import augment
+
 VALIDATION = 2000
 
 
+def held_out(train_images):
+    """How many of them validate."""
+    return min(VALIDATION, train_images // 5)
+
+
 def split_validation(images, labels, seed):
-    """Holds out min(2000, N // 5) training images, drawn without replacement by `seed`.
+    """Holds out min(2000, N // 5) of N training images, drawn without replacement by `seed`.
 
     Returns:
       (images, labels) to train on and (images, labels) to validate on.
     """
     order = np.random.default_rng(seed).permutation(len(images))
-    held_out = min(VALIDATION, len(images) // 5)
-    validation, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+    n = held_out(len(images))
+    validation, train = np.sort(order[:n]), np.sort(order[n:])
     return (images[train], labels[train]), (images[validation], labels[validation])
 
 
@@ -26,10 +33,11 @@ def to_pixels(images, labels):
     return tf.cast(images, tf.float32) / 255, labels
 
 
-def stream(images, labels, batch_size, seed, first_step=0):
+def stream(images, labels, batch_size, seed, first_step=0, varied=()):
     """Endless batches of training images from `first_step` on; an epoch is N // batch_size full batches.
 
-    Each epoch visits the images in an order of its own, a pseudo-random permutation computed index by index.
+    Each epoch visits the images in an order of its own, a pseudo-random permutation computed index by index; `varied`
+    says how they are augmented.
     """
     steps = len(images) // batch_size
     images, labels = tf.constant(images), tf.constant(labels)
@@ -39,7 +47,8 @@ def stream(images, labels, batch_size, seed, first_step=0):
         places = position * batch_size + tf.range(batch_size, dtype=tf.int64)  # [B]
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         index = tf.random.experimental.index_shuffle(places, key, tf.cast(len(images) - 1, tf.int64))
-        return to_pixels(tf.gather(images, index), tf.gather(labels, index))
+        x, y = to_pixels(tf.gather(images, index), tf.gather(labels, index))
+        return augment(x, seed, step, varied), y
 
     counter = tf.data.Dataset.counter(first_step)
     return counter.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -17,7 +17,7 @@ def load_tfds(name, split, data_dir=None):
         if not builder.is_prepared():
             find_hosts(builder)
             builder.download_and_prepare()
-        data = builder.as_dataset(split=split, batch_size=-1)
+        data = builder.as_dataset(split=split).batch(2**31).get_single_element()
     except Exception as error:  # tfds raises many types: connection, permission, checksum, damaged files
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(

@@ -2,6 +2,7 @@
 
 import inspect
 import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +45,18 @@ def certified(net, images, labels, eps, norm, batch_size):
     return np.concatenate(proven)
 
 
+class Attacked(NamedTuple):
+    """clean: bool [N], correctly classified without attack; of each attack, by name: survived: bool [N], correctly
+    classified under it; seconds; moved: whether it changed any image; invalid: how many it made no image of.
+    """
+
+    clean: np.ndarray
+    survived: dict
+    seconds: dict
+    moved: dict
+    invalid: dict
+
+
 def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=lambda done: None):
     """Attacks all images with all attacks.
 
@@ -56,21 +69,28 @@ def attacked(logits_fn, images, labels, attacks, settings, batch_size, progress=
       progress: called with the number of images after each batch of each attack.
 
     Returns:
-      clean: bool [N], correctly classified without attack.
-      survived: dict name -> bool [N], correctly classified under that attack.
-      seconds: dict name -> seconds.
+      Attacked.
     """
     clean, survived = [], {name: [] for name in attacks}
-    seconds = dict.fromkeys(attacks, 0.0)
+    seconds, moved, invalid = dict.fromkeys(attacks, 0.0), dict.fromkeys(attacks, False), dict.fromkeys(attacks, 0)
     for start, x, y in batches(images, labels, batch_size):
         clean.append(correct(logits_fn, x, y))
         for name in attacks:
             began = time.perf_counter()
-            x_adv = crafted(name, logits_fn, x, y, settings, start)
+            x_adv, bad = admitted(x, crafted(name, logits_fn, x, y, settings, start))
             survived[name].append(correct(logits_fn, x_adv, y))
             seconds[name] += time.perf_counter() - began
+            moved[name] |= bool(tf.reduce_any(x_adv != x))
+            invalid[name] += bad
             progress(len(x))
-    return np.concatenate(clean), {name: np.concatenate(parts) for name, parts in survived.items()}, seconds
+    survived = {name: np.concatenate(parts) for name, parts in survived.items()}
+    return Attacked(np.concatenate(clean), survived, seconds, moved, invalid)
+
+
+def admitted(x, x_adv):
+    """(x_adv with x in place of what is not finite, how many of those): what is no image has broken nothing."""
+    finite = tf.reduce_all(tf.math.is_finite(x_adv), (1, 2, 3))  # [B]
+    return tf.where(finite[:, None, None, None], x_adv, x), int(tf.reduce_sum(tf.cast(~finite, tf.int32)))
 
 
 def batches(images, labels, batch_size):

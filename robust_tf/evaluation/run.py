@@ -5,12 +5,11 @@ import hashlib
 from rich.console import Console
 
 from robust_tf import rundir
-from robust_tf.data import DATASETS
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.accuracy import certified
-from robust_tf.evaluation.sanity import probe
 from robust_tf.evaluation.settings import settings
 from robust_tf.evaluation.subject import load_subject
+from robust_tf.terminal import progress_bar
 
 
 def evaluate(config):
@@ -22,14 +21,16 @@ def evaluate(config):
     path = folder / f"{name_of(record)}.json"
     mode = MODES[config.mode].resolve()
     eps, norm = asked.get("eps", subject.trained_as["eps"]), asked["norm"]
-    flags = probe(
-        subject.logits_fn, subject.images, subject.labels, eps=eps, norm=norm,
-        far=DATASETS[subject.trained_as["dataset"]].far, seed=config.seed,
-    )  # fmt: skip
-    proven = certified(subject.net, subject.images, subject.labels, eps, norm, config.batch_size)
+    with progress_bar() as progress:
+        progress.add_task("looking for signs that the net misleads attacks", total=None, unit="images")
+        flags = subject.probed(subject.logits_fn, eps, norm, config.seed)
+        proven = None
+        if mode.certifies:
+            proven = certified(subject.net, subject.images, subject.labels, eps, norm, config.batch_size)
     record |= mode.measure(subject, asked, config, path)
     record["flags"] = record.get("flags", []) + flags
-    record |= {"certified_eps": eps, "certified_accuracy": None if proven is None else float(proven.mean())}
+    if proven is not None:
+        record |= {"certified_eps": eps, "certified_accuracy": float(proven.mean())}
     rundir.write_json(path, record)
     for state in folder.glob(f"{path.stem}.*state.npz"):  # of interrupted calls
         state.unlink()
@@ -54,14 +55,14 @@ def _part(key, value):
         return key
     if isinstance(value, list | str):
         return key + hashlib.sha256(str(value).encode()).hexdigest()[:8]
-    return f"{key}{value:g}"
+    return f"{key}{value:.12g}"
 
 
 def show(record, path, mode):
     """Prints the record."""
     console = Console(highlight=False)
     mode.show(record, console)
-    if record["certified_accuracy"] is not None:
+    if "certified_accuracy" in record:
         console.print(
             f"certified by interval bounds at eps {record['certified_eps']:g}: {record['certified_accuracy']:.2%}; no"
             " attack within it does worse"

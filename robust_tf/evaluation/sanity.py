@@ -8,33 +8,81 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.attacks import BLACK_BOX
+from robust_tf.attacks import BLACK_BOX, NEAREST
 from robust_tf.attacks.pgd import pgd
 from robust_tf.attacks.square import square
-from robust_tf.evaluation.accuracy import correct
+from robust_tf.evaluation.accuracy import admitted, correct
+from robust_tf.models.own import are_probabilities
 
 IMAGES = 200  # looked at
 STEPS = 20  # of PGD
 QUERIES = 300  # of Square
 # Differences up to this fraction of the images are chance: of random starts, and of one attack against another.
 CHANCE = 0.02
+MISSED = 0.001  # of the images that FGSM breaks and a stronger attack does not; more is no accident
 
 
-def sanity_flags(survived):
-    """One sentence for each sign that was seen.
+def sanity_flags(attacked, eps):
+    """One sentence for each sign in what attacks left, each of all images.
 
     Args:
-      survived: dict attack -> bool [N], correctly classified under it.
+      attacked: an `accuracy.Attacked`.
+      eps: radius of the attacks.
     """
-    flags = []
+    flags, survived = not_images(attacked.invalid), attacked.survived
+    for name, moved in attacked.moved.items():
+        if eps > 0 and not moved and name not in NEAREST:
+            flags.append(f"{name} moved no pixel of any image: its accuracy says nothing")
     if "fgsm" in survived:
         for name, kept in survived.items():
             if name in BLACK_BOX:  # no gradient could mislead it
                 continue
             missed = int(np.sum(kept & ~survived["fgsm"]))
-            if missed:
-                flags.append(f"{missed} images fall to one step of fgsm but not to {name}: its gradients mislead it")
+            if missed > max(1, MISSED * len(kept)):
+                flags.append(
+                    f"{missed} images fall to one step of fgsm but not to {name}: its gradients mislead it, or its"
+                    " steps are too few or too small"
+                )
+    gradient = [kept for name, kept in survived.items() if name not in BLACK_BOX]
+    if gradient:
+        left = np.logical_and.reduce([attacked.clean, *gradient])
+        for name in BLACK_BOX:
+            if name in survived:
+                flags += stronger(name, float(left.mean()), float((left & survived[name]).mean()))
     return flags
+
+
+def sequence_flags(steps, sequence, individually=False):
+    """One sentence for each sign in what attacks in sequence left.
+
+    Args:
+      steps, sequence: what went into `sequence.in_sequence`, and came out.
+      individually: as there.
+    """
+    names = [step.name for step in steps]
+    flags = not_images(dict(zip(names, sequence.invalid)))
+    if not individually:
+        left = sequence.survived.mean(1)
+        for number, name in enumerate(names, 1):
+            if name.split()[0] in BLACK_BOX:
+                flags += stronger(name, left[number - 1], left[number])
+    return flags
+
+
+def stronger(name, before, after):
+    """The sign that a black-box attack broke what gradients had not."""
+    if before - after <= CHANCE:
+        return []
+    return [f"black box beats white box: gradients leave {before:.1%}, and {name} {after:.1%} of that"]
+
+
+def not_images(invalid):
+    """The sign of pixels that are not finite, by attack."""
+    return [
+        f"{name} turned {count} images into what is not finite: the net's gradients are; counted as not broken"
+        for name, count in invalid.items()
+        if count
+    ]
 
 
 def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
@@ -62,8 +110,9 @@ def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
     attack = tf.function(lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=(seed, 0)))
     run = lambda eps, steps: attack(tf.constant(eps, tf.float32), tf.constant(steps))  # noqa: E731
 
-    x_adv = run(eps, STEPS)
-    if not np.any(np.abs(x_adv - x) > 0):
+    x_adv, bad = admitted(x, run(eps, STEPS))
+    flags += not_images({f"{STEPS} steps of pgd": bad})
+    if not bad and not np.any(np.abs(x_adv - x) > 0):
         flags.append(f"{STEPS} steps of pgd at eps {eps:g} moved no pixel")
     radii = sorted({eps / 2, eps, min(2 * eps, far), far})
     accuracies = {radius: right(x_adv if radius == eps else run(radius, STEPS)) for radius in radii}
@@ -103,7 +152,7 @@ def of_outputs(logits_fn, x):
     z, again = (logits_fn(x).numpy() for _ in range(2))
     if (z != again).any():
         flags.append("outputs change from one call to the next: attacks must average over them")
-    if (z >= 0).all() and np.allclose(z.sum(-1), 1, atol=1e-3):
+    if are_probabilities(z):
         flags.append("outputs look like probabilities: attacks need logits, whose gradient does not vanish")
     return flags
 

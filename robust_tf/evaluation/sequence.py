@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.evaluation.accuracy import correct
+from robust_tf.evaluation.accuracy import admitted, correct
 from robust_tf.refusal import Refusal
 from robust_tf.rundir import replace
 
@@ -21,6 +21,16 @@ class Step(NamedTuple):
 
     name: str
     craft: callable
+
+
+class Sequence(NamedTuple):
+    """survived: bool [1 + number of steps, N], correctly classified without attack and after each step, or under it
+    alone where it is individual; of each step: seconds; invalid: how many images it made no image of.
+    """
+
+    survived: np.ndarray
+    seconds: np.ndarray
+    invalid: np.ndarray
 
 
 def in_sequence(
@@ -37,14 +47,13 @@ def in_sequence(
       individually: every step sees all correctly classified images, whatever others broke.
       saved: None or a path (.npz) that is rewritten after each batch; the caller removes it once the outcome is kept.
       identity: what `saved` must be of, else it is refused.
-      progress: None or called after each batch with (step's name, images done, images to do, accuracy so far).
+      progress: None or called before and after each batch with (step's name, images done, images to do, accuracy so
+        far).
 
     Returns:
-      survived: bool [1 + number of steps, N]: correctly classified without attack, and after each step; after an
-        individual step, under it alone.
-      seconds: for each step.
+      Sequence.
     """
-    survived, seconds, step_now, done_now = _restored(saved, identity, len(images), len(steps))
+    survived, seconds, invalid, step_now, done_now = _restored(saved, identity, len(images), len(steps))
     if survived is None:
         kept = [
             correct(judge, _pixels(images, slice(i, i + batch_size)), labels[i : i + batch_size])
@@ -59,20 +68,24 @@ def in_sequence(
         if begin == 0:
             survived[number] = before
         chosen = np.flatnonzero(before)
+        if progress:
+            progress(step.name, begin, len(chosen), float(survived[number].mean()))
         for start in range(begin, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
             began = time.perf_counter()
             x, y = _pixels(images, batch), labels[batch]
-            x_adv = step.craft(x, y, (seed, number, int(batch[0])))
+            x_adv, bad = admitted(x, step.craft(x, y, (seed, number, int(batch[0]))))
             survived[number, batch] = correct(judge, x_adv, y)
             seconds[number - 1] += time.perf_counter() - began
+            invalid[number - 1] += bad
             done = start + len(batch)
             if saved:
-                state = {"survived": survived, "seconds": seconds, "step": number, "done": done, "of": identity}
+                state = {"survived": survived, "seconds": seconds, "invalid": invalid}
+                state |= {"step": number, "done": done, "of": identity}
                 replace(saved, lambda partial, state=state: _write(partial, state))
             if progress:
                 progress(step.name, done, len(chosen), float(survived[number].mean()))
-    return survived, [float(value) for value in seconds]
+    return Sequence(survived, seconds, invalid)
 
 
 def broken_by(survived):
@@ -90,17 +103,18 @@ def _write(path, state):
 
 
 def _restored(saved, identity, count, steps):
-    """survived, seconds, the step to go on with and the images it has done; None and a start where there is none."""
+    """survived, seconds, invalid, the step to go on with, the images it has done; None and a start without a file."""
     if not saved or not saved.exists():
-        return None, np.zeros(steps), 1, 0
+        return None, np.zeros(steps), np.zeros(steps, int), 1, 0
     try:
         with np.load(saved, allow_pickle=False) as state:
             of = str(state["of"])
-            restored = state["survived"], state["seconds"], int(state["step"]), int(state["done"])
+            restored = state["survived"], state["seconds"], state["invalid"], int(state["step"]), int(state["done"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise Refusal(f"expected the state of an interrupted evaluation in {saved}; got {error}") from None
     if of != identity or restored[0].shape != (1 + steps, count):
         raise Refusal(
-            f"expected the state of this very evaluation in {saved}; got another's; without it, it starts anew"
+            f"expected the state of this very evaluation in {saved}; got one of another net, --batch_size or"
+            " --num_images; delete it to start anew"
         )
     return restored

@@ -1,6 +1,7 @@
 """The attack's settings of an evaluation: as asked, else as the run was trained."""
 
 from robust_tf.attacks import ATTACK_NORMS, default_alpha
+from robust_tf.config import ONE_RADIUS
 from robust_tf.refusal import Refusal
 
 # WRM's weight of the cross-entropy and its steps (Gui et al., section 4.3), in pixels: theirs for grey digits.
@@ -18,10 +19,15 @@ def settings(config, trained_as):
       trained_as: the run's configuration, as in its config.json.
     """
     norm = config.norm or trained_as["norm"]
+    flag = "eps" if config.mode in ONE_RADIUS else "radii"
+    if getattr(config, flag) is None:
+        if norm != trained_as["norm"]:
+            raise Refusal(f"--{flag}: expected one with --norm={norm}, the run's is for {trained_as['norm']}; got none")
+        if flag == "radii" and trained_as["eps"] == 0:
+            raise Refusal("--radii: expected some, the run was trained with eps 0; got none")
     asked = OF_MODES[config.mode](config, norm, trained_as["eps"])
-    for radius in (asked["eps"],) if "eps" in asked else asked["radii"]:
+    for radius in (asked["eps"],) if flag == "eps" else asked["radii"]:
         if norm == "linf" and radius > 1:
-            flag = "eps" if "eps" in asked else "radii"
             raise Refusal(f"--{flag}: expected a number or fraction in [0, 1] with --norm=linf; got {radius:g}")
     return {"norm": norm, **asked, "seed": config.seed}
 
@@ -81,7 +87,7 @@ def _radii(factors):
     return of
 
 
-THIRDS = [third / 3 for third in range(1, 13)]
+THIRDS = [third / 3 for third in range(1, 25)]
 
 
 def _transfer(config, norm, trained_eps):

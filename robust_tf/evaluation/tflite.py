@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
 # The first that is installed is the one whose accuracies are reported.
@@ -26,11 +27,15 @@ def installed_runtimes():
 
 
 def interpreter(path, runtime, threads=1):
-    """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES."""
+    """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES. Raises Refusal."""
     module = importlib.import_module(f"{runtime}.interpreter")
-    with quiet():
-        loaded = module.Interpreter(model_path=str(path), num_threads=threads)
-        loaded.allocate_tensors()
+    try:
+        with quiet():
+            loaded = module.Interpreter(model_path=str(path), num_threads=threads)
+            loaded.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = [*str(error).splitlines(), ""][0]
+        raise Refusal(f"{path}: expected a TFLite file that {runtime} runs; got {reason}") from error
     return loaded
 
 
@@ -53,16 +58,20 @@ def scores(loaded, images):
     return out
 
 
-def scorer(path, classes):
+def scorer(path, image_shape, classes):
     """A .tflite file as a function in TensorFlow's graph, images [B, H, W, C] -> scores [B, classes], no gradient.
 
     Runs in the first runtime that is installed; a batch at once where the file then gives the scores that it gives for
-    images one at a time, else one at a time.
+    images one at a time, else one at a time. Raises Refusal for a file of other images or classes.
     """
     runtime = installed_runtimes()[0].split()[0]
     threads = os.cpu_count()
     single, batched = interpreter(path, runtime, threads), interpreter(path, runtime, threads)
-    shape = single.get_input_details()[0]["shape"][1:]
+    ends = [details[0]["shape"][1:] for details in (single.get_input_details(), single.get_output_details())]
+    for what, shape, expected in zip(("images", "scores"), ends, (image_shape, (classes,))):
+        if tuple(shape) != tuple(expected):
+            raise Refusal(f"{path}: expected {what} of shape {tuple(expected)}; got {tuple(map(int, shape))}")
+    shape = ends[0]
     probe = np.random.default_rng(0).random((4, *shape), np.float32)
     whole = _resizable(batched, probe) and np.allclose(_at_once(batched, probe), scores(single, probe), atol=1e-5)
     run = functools.partial(_at_once, batched) if whole else functools.partial(scores, single)

@@ -1,11 +1,13 @@
 """Which weights of a net are kernels: the convolution and dense weights that pruning may zero."""
 
+import math
+
 import tf_keras as keras
 
 
 def scaled(units, width):
-    """round(units * width), at least 1: the width multiplier."""
-    return max(1, round(units * width))
+    """The whole part of units * width, at least 1: the width multiplier."""
+    return max(1, int(units * width + 1e-6))  # 0.7 * 10 is 7
 
 
 def kernel_layers(net):
@@ -26,6 +28,12 @@ def kernel_of(layer):
 def kernels(net):
     """Kernel variables of `net` in forward order."""
     return [kernel_of(layer) for layer in kernel_layers(net)]
+
+
+def multiply_adds(net):
+    """Layer name -> multiply-adds of its kernel for one image: each weight once a place of the output."""
+    places = {layer.name: math.prod(layer.output_shape[1:-1]) for layer in kernel_layers(net)}
+    return {layer.name: places[layer.name] * count([kernel_of(layer)]) for layer in kernel_layers(net)}
 
 
 def count(W):

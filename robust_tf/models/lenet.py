@@ -6,15 +6,17 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
+from robust_tf.models.normed import pixels
 
 
-def lenet(input_shape, num_classes, width=1.0, conv_relu=False):
+def lenet(input_shape, num_classes, width=1.0, normalisation=None, conv_relu=False):
     """Builds the net.
 
     Args:
       input_shape: (H, W, C), H and W at least 16.
       num_classes: length of the logits.
       width: factor on the 20, 50 and 500 units.
+      normalisation: (mean, deviation) of the pixels, a number a channel each.
       conv_relu: ReLU after each convolution; Caffe's net has none there.
 
     Returns:
@@ -22,7 +24,7 @@ def lenet(input_shape, num_classes, width=1.0, conv_relu=False):
     """
     layers = keras.layers
     activation = "relu" if conv_relu else None
-    x = image = keras.Input(input_shape, name="image")
+    image, x = pixels(input_shape, normalisation)
     x = layers.Conv2D(scaled(20, width), 5, activation=activation, name="conv1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
     x = layers.Conv2D(scaled(50, width), 5, activation=activation, name="conv2")(x)

@@ -4,11 +4,19 @@ import zipfile
 
 import tf_keras as keras
 
+from robust_tf.models import MODELS
+from robust_tf.models.own import import_own
 from robust_tf.refusal import Refusal
 
 
-def load_net(path):
-    """The Keras net in `path`; raises Refusal where it is damaged or none."""
+def load_net(path, model=""):
+    """The Keras net in `path`; raises Refusal where it is damaged or none.
+
+    `model` is what the run's configuration calls it: the module of the user's own net is imported first, as it may
+    define layers.
+    """
+    if model and model not in MODELS:
+        import_own(model)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

@@ -6,9 +6,9 @@ import tf_keras as keras
 from robust_tf import rundir
 from robust_tf.compression import atmc
 from robust_tf.config import COMPRESSING
-from robust_tf.data import DATASETS
+from robust_tf.data import described
 from robust_tf.data.pipeline import batches, split_validation, stream
-from robust_tf.models import MODELS
+from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
@@ -29,14 +29,13 @@ def train(config):
     """
     rundir.claimable(config)
     keras.utils.set_random_seed(config.seed)
-    dataset = DATASETS[config.dataset]
+    dataset = described(config.dataset, config.data_dir, config.image_size)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     if len(data[0]) < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
     check_schedules(config, len(data[0]) // config.batch_size)
     validation = batches(*held_out, batch_size=500)
-    options = {"conv_relu": True} if config.conv_relu else {}
-    net = MODELS[config.model](dataset.image_shape, len(dataset.class_names), width=config.width, **options)
+    net = build(config, dataset)
     N = count(kernels(net))
 
     if config.init_from:
@@ -57,7 +56,7 @@ def train(config):
     net, factors = delivered(config, net)
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
-    record = summary(config, workdir, net, N, factors, validation, len(held_out[0]))
+    record = summary(config, dataset, workdir, net, N, factors, validation, len(held_out[0]))
     keep_or_save(workdir / "model.keras", net)
     rundir.write_json(workdir / "summary.json", record)
     return workdir
@@ -121,7 +120,7 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
     goes_on = extends and (start < last or callbacks.improves(history.stage_rows(first)))
     with progress_bar() as progress:
         model.fit(
-            stream(*data, config.batch_size, config.seed, start * steps_per_epoch),
+            stream(*data, config.batch_size, config.seed, start * steps_per_epoch, config.augment),
             steps_per_epoch=steps_per_epoch,
             initial_epoch=start,
             epochs=last if not goes_on else last + 10**6,
@@ -189,13 +188,12 @@ def read(path, load):
 
 def start_from(config, net):
     """Gives `net` the weights of the run --init_from; raises Refusal where that is not one of such a net."""
-    earlier, path = rundir.trained(config.init_from)
-    for key in ("dataset", "model", "width", "conv_relu"):
-        if earlier[key] != getattr(config, key):
-            raise Refusal(
-                f"--init_from={config.init_from}: expected --{key}={getattr(config, key)}; got {earlier[key]}"
-            )
-    weights = load_net(path).get_weights()
+    earlier, path = rundir.trained(config.init_from, "init_from")
+    as_json = rundir.as_json(config)
+    for key in ("dataset", "image_size", "model", "width", "conv_relu"):
+        if earlier[key] != as_json[key]:
+            raise Refusal(f"--init_from={config.init_from}: expected --{key}={as_json[key]}; got {earlier[key]}")
+    weights = load_net(path, earlier["model"]).get_weights()
     if [w.shape for w in weights] != [w.shape for w in net.get_weights()]:
         raise Refusal(f"--init_from={config.init_from}: expected a net of whole kernels; got one of thin layers")
     net.set_weights(weights)

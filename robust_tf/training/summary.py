@@ -3,7 +3,6 @@
 import numpy as np
 
 from robust_tf.config import COMPRESSING, PROJECTING
-from robust_tf.data import DATASETS
 from robust_tf.models.kernels import kernel_layers, kernel_of
 from robust_tf.projections.filters import matrix
 from robust_tf.training import callbacks
@@ -11,11 +10,12 @@ from robust_tf.training.constraint import depthwise
 from robust_tf.training.model import RobustModel
 
 
-def summary(config, workdir, net, N, factors, validation, num_images):
+def summary(config, dataset, workdir, net, N, factors, validation, num_images):
     """The record.
 
     Args:
       config: TrainConfig.
+      dataset: its DataSet.
       workdir: run directory, for history.csv.
       net: what ships.
       N: kernel weights of the dense net.
@@ -50,7 +50,7 @@ def summary(config, workdir, net, N, factors, validation, num_images):
         "epochs": config.epochs,
         "epochs_trained": len(rows),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
-        "class_names": DATASETS[config.dataset].class_names,
+        "class_names": dataset.class_names,
         "layers": layers,
     }
 

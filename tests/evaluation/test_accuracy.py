@@ -34,11 +34,14 @@ def test_robust_is_the_worst_for_each_image(monkeypatch):
     images = (labels * 25).astype(np.uint8)[:, None, None, None]
     labels[-1] = 8  # misclassified without any attack
     done = []
-    clean, survived, seconds = attacked(nearest, images, labels, ["even", "threes"], SETTINGS, 3, done.append)
-    np.testing.assert_array_equal(clean, [1, 1, 1, 1, 1, 1, 1, 0])
+    found = attacked(nearest, images, labels, ["even", "threes"], SETTINGS, 3, done.append)
+    survived = found.survived
+    np.testing.assert_array_equal(found.clean, [1, 1, 1, 1, 1, 1, 1, 0])
     np.testing.assert_array_equal(survived["even"], [0, 1, 0, 1, 1, 1, 1, 0])
     np.testing.assert_array_equal(survived["threes"], [1, 1, 1, 0, 1, 0, 1, 0])
-    assert set(seconds) == {"even", "threes"}
+    assert set(found.seconds) == {"even", "threes"}
+    assert found.moved == {"even": True, "threes": True}
+    assert found.invalid == {"even": 0, "threes": 0}
     assert done == [3, 3, 3, 3, 2, 2]
 
 
@@ -47,13 +50,27 @@ def test_stronger_than_none_and_batches_agree(small_net, small_images):
     images = np.rint(x * 255).astype(np.uint8)
     logits_fn = inference(small_net)
     labels = logits_fn(images.astype(np.float32) / 255).numpy().argmax(-1)
-    clean, survived, _ = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 3)
-    assert clean.all()
-    assert not survived["fgsm"].all()
+    found = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 3)
+    assert found.clean.all()
+    assert not found.survived["fgsm"].all()
     again = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 8)
-    np.testing.assert_array_equal(survived["fgsm"], again[1]["fgsm"])
+    np.testing.assert_array_equal(found.survived["fgsm"], again.survived["fgsm"])
     at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], {**SETTINGS, "eps": 0.0, "alpha": 0.0}, 8)
-    assert all(kept.all() for kept in at_zero[1].values())
+    assert all(kept.all() for kept in at_zero.survived.values())
+    assert at_zero.moved == {"fgsm": False, "pgd": False}
+
+
+def make_no_image(logits_fn, x, y, **settings):
+    return tf.where(tf.cast(y, tf.float32)[:, None, None, None] < 3, float("nan"), x + 0.1)
+
+
+def test_what_is_no_image_breaks_nothing(monkeypatch):
+    monkeypatch.setitem(ATTACKS, "broken", Entry(f"{__name__}:make_no_image"))
+    labels = np.arange(6)
+    images = (labels * 25).astype(np.uint8)[:, None, None, None]
+    found = attacked(nearest, images, labels, ["broken"], SETTINGS, 4)
+    np.testing.assert_array_equal(found.survived["broken"], labels < 3)
+    assert found.invalid == {"broken": 3}
 
 
 def test_different_attacks_have_different_names():

@@ -1,5 +1,6 @@
 """The modes of bin/evaluate on nets whose worst cases are known."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,14 @@ from rich.console import Console
 from export.tflite import convert
 from robust_tf import rundir
 from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
+from robust_tf.data import DATASETS
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.autoattack import VERSIONS
+from robust_tf.evaluation.modes import ensemble
 from robust_tf.evaluation.modes.ensemble import mixture
 from robust_tf.evaluation.modes.minimal import quantile
-from robust_tf.evaluation.modes.tflite import files, straight_through
+from robust_tf.evaluation.modes.tflite import files, of_file, straight_through
 from robust_tf.evaluation.settings import WRM
 from robust_tf.evaluation.subject import Subject
 from robust_tf.evaluation.tflite import interpreter, scorer, scores
@@ -39,7 +42,8 @@ def subject_of(net, count=40):
     images = np.random.default_rng(0).integers(110, 146, (count, 4, 3, 1)).astype(np.uint8)
     labels = net(images / 255).numpy().argmax(-1)
     labels[0] = 1 - labels[0]
-    return Subject(net, inference(net), images, labels, {"eps": 0.1, "norm": "linf"}, "digest")
+    trained_as = {"dataset": "digits", "eps": 0.1, "norm": "linf"}
+    return Subject(net, inference(net), DATASETS["digits"], images, labels, trained_as, "digest")
 
 
 def exact_radii(subject):
@@ -106,21 +110,30 @@ def run_of(net, folder):
 
 @pytest.fixture
 def any_config(monkeypatch):
-    monkeypatch.setattr(rundir, "read_config", lambda workdir: {})
+    """Runs whose folders' names end with that of the data set."""
+
+    def read(workdir):
+        return {"dataset": Path(workdir).name.split("-")[-1], "model": "lenet"}
+
+    monkeypatch.setattr(rundir, "read_config", read)
 
 
 def test_transfer_is_white_box_on_itself_and_weaker_elsewhere(tmp_path, any_config):
     subject = subject_of(linear_net())
-    same, other = run_of(linear_net(), tmp_path / "same"), run_of(linear_net(seed=1), tmp_path / "other")
+    same = run_of(linear_net(), tmp_path / "same-digits")
+    other = run_of(linear_net(seed=1), tmp_path / "other-digits")
     eps = float(np.median(exact_radii(subject)))
     record, shown = measured("transfer", subject, {"radii": [eps / 2, eps], "targets": [same, other]})
     matrix = record["matrix"]
     assert matrix["itself"] == matrix[same] == [float((exact_radii(subject) > r).mean()) for r in (eps / 2, eps)]
     assert record["clean_accuracies"]["itself"] == 39 / 40
     assert other[-5:] in shown.replace("\n", "")
-    wide = run_of(linear_net(classes=3), tmp_path / "wide")
+    wide = run_of(linear_net(classes=3), tmp_path / "wide-digits")
     with pytest.raises(Refusal, match="expected a net with output_shape"):
         measured("transfer", subject, {"radii": [eps], "targets": [wide]})
+    foreign = run_of(linear_net(), tmp_path / "on-mnist")
+    with pytest.raises(Refusal, match=r"--targets=.*: expected a run on digits; got one on mnist"):
+        measured("transfer", subject, {"radii": [eps], "targets": [foreign]})
 
 
 def test_the_mixture_is_the_mean_of_probabilities():
@@ -133,12 +146,30 @@ def test_the_mixture_is_the_mean_of_probabilities():
 def test_ensemble_of_a_net_with_itself_is_that_net(tmp_path, any_config):
     subject = subject_of(linear_net())
     eps = float(np.median(exact_radii(subject)))
-    natural = run_of(linear_net(), tmp_path / "natural")
+    natural = run_of(linear_net(), tmp_path / "natural-digits")
     record, shown = measured("ensemble", subject, {"eps": eps, "alpha": eps / 2, "natural": natural})
     expected = float((exact_radii(subject) > eps).mean())
     assert set(record["crafted_on"].values()) == {expected}
     assert record["robust_accuracy"] == expected
     assert "adaptive" in shown
+    assert not any("too weak" in flag for flag in record["flags"])
+
+
+def test_an_attack_on_the_ensemble_that_is_too_weak_is_flagged(tmp_path, any_config, monkeypatch):
+    """Images of the ensemble that do not move, of its members that do."""
+    crafted = ensemble.crafted
+    both = linear_net()
+
+    def lazily(name, logits_fn, x, *rest):
+        return x if logits_fn is both else crafted(name, logits_fn, x, *rest)
+
+    monkeypatch.setattr(ensemble, "crafted", lazily)
+    monkeypatch.setattr(ensemble, "mixture", lambda one, other: both)
+    subject = subject_of(linear_net())
+    eps = float(np.median(exact_radii(subject)))
+    natural = run_of(linear_net(), tmp_path / "natural-digits")
+    record, _ = measured("ensemble", subject, {"eps": eps, "alpha": eps / 2, "natural": natural})
+    assert sum("the attack on the ensemble is too weak" in flag for flag in record["flags"]) == 2
 
 
 def test_generalise_shows_how_far_each_attack_moves():
@@ -168,7 +199,7 @@ def test_attacks_with_autoattack_names_who_broke_what(tmp_path, monkeypatch):
         left -= by.count(name)
         assert record["per_attack"][name] == left / 40
     assert record["robust_accuracy"] == by.count(None) / 40
-    with pytest.raises(Refusal, match="got another's"):  # what is left of it is of another net
+    with pytest.raises(Refusal, match="got one of another net"):  # what is left of it is of another net
         measured("attacks", subject._replace(digest="other"), asked, tmp_path / "aa.json")
     alone, _ = measured("attacks", subject, {**asked, "individual": True}, tmp_path / "alone.json")
     assert alone["robust_accuracy"] == record["robust_accuracy"]
@@ -232,7 +263,7 @@ def test_the_files_scores_in_batches_and_its_robust_accuracy(tmp_path, form):
     x = (subject.images / 255).astype(np.float32)
     path = tmp_path / f"model_{form}.tflite"
     path.write_bytes(convert(net, form, x))
-    judge = scorer(path, 2)
+    judge = scorer(path, (4, 3, 1), 2)
     np.testing.assert_allclose(judge(x), scores(interpreter(path, "ai_edge_litert"), x), atol=1e-5)
     np.testing.assert_allclose(judge(x[:3]), judge(x)[:3], atol=1e-5)
     radii = exact_radii(subject)
@@ -253,6 +284,49 @@ def test_the_files_scores_in_batches_and_its_robust_accuracy(tmp_path, form):
 
 def test_no_file_to_attack(tmp_path):
     with pytest.raises(Refusal, match=r"expected a \.tflite file"):
-        files(SimpleNamespace(file=None, workdir=str(tmp_path)))
+        files(SimpleNamespace(file=None, workdir=str(tmp_path)), "digest")
     with pytest.raises(Refusal, match="got none at absent"):
-        files(SimpleNamespace(file="absent", workdir=str(tmp_path)))
+        files(SimpleNamespace(file="absent", workdir=str(tmp_path)), "digest")
+
+
+def test_files_of_an_earlier_net_are_refused(tmp_path):
+    config = SimpleNamespace(file=None, workdir=str(tmp_path))
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "model.tflite").write_bytes(convert(linear_net(), "float32"))
+    for record, fits in (({}, False), ({"model_sha256": "old"}, False), ({"model_sha256": "digest"}, True)):
+        rundir.write_json(tmp_path / "export" / "manifest.json", record)
+        if fits:
+            assert [path.name for path in files(config, "digest")] == ["model.tflite"]
+        else:
+            with pytest.raises(Refusal, match="expected files of this run's net"):
+                files(config, "digest")
+
+
+@pytest.mark.parametrize("shape", ["images", "scores"])
+def test_a_file_for_other_images_or_classes_is_refused(tmp_path, shape):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert(linear_net(), "float32"))
+    expected = ((5, 3, 1), 2) if shape == "images" else ((4, 3, 1), 3)
+    with pytest.raises(Refusal, match=f"expected {shape} of shape"):
+        scorer(path, *expected)
+
+
+def test_what_is_no_file_of_a_net_is_refused(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_text("not a flatbuffer")
+    with pytest.raises(Refusal, match="expected a TFLite file that ai_edge_litert runs"):
+        scorer(path, (4, 3, 1), 2)
+
+
+def test_files_that_are_not_what_the_twin_is_are_flagged(tmp_path):
+    subject = subject_of(linear_net())
+    net = subject.net
+    softmax = keras.Sequential([*net.layers, keras.layers.Softmax()])
+    nets = {"own": net, "foreign": linear_net(seed=1), "softmax": keras.Sequential([keras.Input((4, 3, 1)), softmax])}
+    signs = {"own": [], "foreign": ["away from the net's"], "softmax": ["probabilities", "away from the net's"]}
+    for name, other in nets.items():
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(convert(other, "float32"))
+        flags = of_file(scorer(path, (4, 3, 1), 2), subject)
+        assert len(flags) == len(signs[name]), flags
+        assert all(sign in flag for sign, flag in zip(signs[name], flags))

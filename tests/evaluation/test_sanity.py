@@ -5,20 +5,59 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.evaluation.sanity import probe, sanity_flags
+from robust_tf.evaluation.accuracy import Attacked
+from robust_tf.evaluation.autoattack import autoattack
+from robust_tf.evaluation.sanity import probe, sanity_flags, sequence_flags
+from robust_tf.evaluation.sequence import Sequence
 
 FAR = 0.5
 
 
+def flags_after(moved=True, invalid=0, eps=0.1, **left):
+    """Flags of 1,000 images, all correct without attack, of which each attack leaves the first so many."""
+    survived = {name: np.arange(1000) < count for name, count in left.items()}
+    every = np.ones(1000, bool)
+    return sanity_flags(
+        Attacked(every, survived, {}, dict.fromkeys(left, moved), dict.fromkeys(left, invalid)), eps
+    )  # fmt: skip
+
+
 def test_an_iterative_attack_that_misses_what_one_step_breaks():
-    survived = {"fgsm": np.array([True, False, False]), "pgd": np.array([False, True, False])}
-    assert sanity_flags(survived) == ["1 images fall to one step of fgsm but not to pgd: its gradients mislead it"]
+    (flag,) = flags_after(fgsm=500, pgd=502)
+    assert "2 images fall to one step of fgsm but not to pgd" in flag
+
+
+def test_a_black_box_that_breaks_what_gradients_do_not():
+    (flag,) = flags_after(pgd=800, ifgsm=700, square=600)
+    assert "black box beats white box: gradients leave 70.0%, and square 60.0% of that" in flag
+
+
+def test_attacks_that_move_nothing_or_make_no_images():
+    assert "pgd moved no pixel" in flags_after(moved=False, pgd=900)[0]
+    assert flags_after(moved=False, fab=900) == []  # it leaves what it cannot break as it is
+    assert flags_after(moved=False, eps=0.0, pgd=900) == []
+    assert "pgd turned 3 images into what is not finite" in flags_after(invalid=3, pgd=900)[0]
 
 
 def test_nothing_suspicious():
-    survived = {"fgsm": np.array([True, True, False]), "pgd": np.array([False, True, False])}
-    assert sanity_flags(survived) == []
-    assert sanity_flags({"pgd": np.array([False])}) == []
+    assert flags_after(fgsm=700, pgd=600, square=590, spsa=900) == []
+    assert flags_after(fgsm=601, pgd=602) == []  # one in a thousand
+    assert flags_after(square=100) == []
+
+
+def test_a_black_box_that_breaks_much_in_sequence():
+    """AutoAttack's own sign: its last attack, which needs no gradient, breaks what the others left."""
+    steps = autoattack(None, "standard", eps=0.1)
+
+    def flags_of_counts(*left, invalid=(0, 0, 0, 0), **more):
+        survived = np.array([np.arange(1000) < count for count in left])
+        return sequence_flags(steps, Sequence(survived, np.zeros(4), np.array(invalid)), **more)
+
+    assert flags_of_counts(950, 900, 890, 880, 870) == []
+    (flag,) = flags_of_counts(950, 900, 890, 880, 830)
+    assert "gradients leave 88.0%, and square 83.0%" in flag
+    assert flags_of_counts(950, 900, 890, 880, 830, individually=True) == []
+    assert "apgd_t turned 4 images" in flags_of_counts(950, 900, 890, 880, 870, invalid=(0, 4, 0, 0))[0]
 
 
 @pytest.fixture(scope="module")

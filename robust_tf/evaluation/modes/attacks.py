@@ -8,7 +8,7 @@ from rich.table import Table
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.autoattack import autoattack
 from robust_tf.evaluation.modes import Mode
-from robust_tf.evaluation.sanity import sanity_flags
+from robust_tf.evaluation.sanity import sanity_flags, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.terminal import progress_bar, sequence_progress
 
@@ -23,18 +23,18 @@ def under_each(subject, asked, config, path):
     images, labels = subject.images, subject.labels
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(images) * len(asked["attacks"]), unit="images")
-        clean, survived, seconds = attacked(
+        found = attacked(
             subject.logits_fn, images, labels, asked["attacks"], {**asked, "seed": config.seed}, config.batch_size,
             lambda done: progress.advance(task, done),
         )  # fmt: skip
-    robust = np.logical_and.reduce([clean, *survived.values()])
+    robust = np.logical_and.reduce([found.clean, *found.survived.values()])
     return {
-        "clean_accuracy": float(clean.mean()),
+        "clean_accuracy": float(found.clean.mean()),
         "robust_accuracy": float(robust.mean()),
-        "per_attack": {name: float(kept.mean()) for name, kept in survived.items()},
-        "flags": sanity_flags(survived),
-        "per_attack_seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "seconds": round(sum(seconds.values()), 2),
+        "per_attack": {name: float(kept.mean()) for name, kept in found.survived.items()},
+        "flags": sanity_flags(found, asked["eps"]),
+        "per_attack_seconds": {name: round(value, 2) for name, value in found.seconds.items()},
+        "seconds": round(sum(found.seconds.values()), 2),
     }
 
 
@@ -46,25 +46,26 @@ def under_autoattack(subject, asked, config, path):
     """
     steps = autoattack(subject.logits_fn, asked["version"], asked["eps"])
     with progress_bar() as progress:
-        survived, seconds = in_sequence(
+        found = in_sequence(
             subject.logits_fn, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
             individually=asked["individual"], saved=path.with_name(f"{path.stem}.state.npz"),
             identity=json.dumps([subject.digest, config.batch_size]), progress=sequence_progress(progress),
         )  # fmt: skip
-    return outcome(steps, survived, seconds)
+    return outcome(steps, found, asked["individual"])
 
 
-def outcome(steps, survived, seconds):
+def outcome(steps, found, individually=False):
     """What `in_sequence` found, for the record."""
-    names = [step.name for step in steps]
+    names, survived = [step.name for step in steps], found.survived
     by = [None if number < 0 else ["clean", *names][number] for number in broken_by(survived)]
     return {
         "clean_accuracy": float(survived[0].mean()),
         "robust_accuracy": float(survived.all(0).mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in zip(names, survived[1:])},
-        "per_attack_seconds": {name: round(value, 2) for name, value in zip(names, seconds)},
-        "seconds": round(sum(seconds), 2),
+        "per_attack_seconds": {name: round(float(value), 2) for name, value in zip(names, found.seconds)},
+        "seconds": round(float(sum(found.seconds)), 2),
         "broken_by": by,
+        "flags": sequence_flags(steps, found, individually),
     }
 
 
@@ -100,4 +101,4 @@ def show(record, console):
         )
 
 
-MODE = Mode(measure, show)
+MODE = Mode(measure, show, certifies=True)

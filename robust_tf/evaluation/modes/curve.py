@@ -4,30 +4,31 @@ from rich.table import Table
 
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.modes import Mode
-from robust_tf.evaluation.sanity import rising
+from robust_tf.evaluation.sanity import rising, sanity_flags
 from robust_tf.terminal import progress_bar
 
 
 def measure(subject, asked, config, path):
     chance = 1 / subject.net.output_shape[-1]
-    curve, seconds = [], 0.0
+    curve, flags, seconds = [], [], 0.0
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(subject.images) * len(asked["radii"]), unit="images")
         for eps in asked["radii"]:
-            clean, survived, took = attacked(
+            found = attacked(
                 subject.logits_fn, subject.images, subject.labels, ["pgd"],
                 {**asked, "eps": eps, "seed": config.seed}, config.batch_size,
                 lambda done: progress.advance(task, done),
             )  # fmt: skip
-            curve.append({"eps": eps, "accuracy": float((clean & survived["pgd"]).mean())})
-            seconds += took["pgd"]
+            curve.append({"eps": eps, "accuracy": float((found.clean & found.survived["pgd"]).mean())})
+            seconds += found.seconds["pgd"]
+            flags += sanity_flags(found, eps)
             if curve[-1]["accuracy"] < chance:
                 break
     return {
-        "clean_accuracy": float(clean.mean()),
+        "clean_accuracy": float(found.clean.mean()),
         "chance": chance,
         "curve": curve,
-        "flags": rising({point["eps"]: point["accuracy"] for point in curve}),
+        "flags": flags + rising({point["eps"]: point["accuracy"] for point in curve}),
         "seconds": round(seconds, 2),
     }
 
@@ -49,4 +50,4 @@ def show(record, console):
         console.print(f"still above chance ({record['chance']:.0%}) at the largest radius, {last['eps']:g}")
 
 
-MODE = Mode(measure, show)
+MODE = Mode(measure, show, certifies=True)

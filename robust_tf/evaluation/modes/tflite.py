@@ -9,6 +9,7 @@ the file's robust accuracy.
 import json
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
@@ -16,43 +17,66 @@ from robust_tf.evaluation import tflite
 from robust_tf.evaluation.autoattack import step
 from robust_tf.evaluation.modes import Mode
 from robust_tf.evaluation.modes.attacks import outcome
+from robust_tf.evaluation.sanity import IMAGES, of_outputs
 from robust_tf.evaluation.sequence import in_sequence
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import digest
+from robust_tf.rundir import digest, read_json
 from robust_tf.terminal import progress_bar, sequence_progress
+
+TWIN = 0.25  # mean difference of a file's scores from its float net's, as a fraction of theirs; int8 has a few percent
 
 
 def measure(subject, asked, config, path):
-    chosen = files(config)
-    records = {}
+    chosen = files(config, subject.digest)
+    ends = subject.net.input_shape[1:], subject.net.output_shape[-1]
+    judges = {file: tflite.scorer(file, *ends) for file in chosen}
+    records, flags = {}, []
     with progress_bar() as progress:
         for file in chosen:
-            judge = tflite.scorer(file, subject.net.output_shape[-1])
+            judge = judges[file]
             steps = against(judge, subject.logits_fn, asked)
-            survived, seconds = in_sequence(
+            found = in_sequence(
                 judge, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
                 saved=path.with_name(f"{path.stem}.{file.stem}.state.npz"),
                 identity=json.dumps([subject.digest, digest(file), config.batch_size]),
                 progress=sequence_progress(progress, f"{file.name}: "),
             )  # fmt: skip
-            records[file.name] = outcome(steps, survived, seconds)
+            records[file.name] = outcome(steps, found)
+            signs = records[file.name].pop("flags") + of_file(judge, subject)
+            flags += [f"{file.name}: {sign}" for sign in signs]
     worst = min(records.values(), key=lambda of: of["robust_accuracy"])
     return {
         "files": records,
+        "flags": flags,
         "clean_accuracy": worst["clean_accuracy"],
         "robust_accuracy": worst["robust_accuracy"],
         "seconds": round(sum(of["seconds"] for of in records.values()), 2),
     }
 
 
-def files(config):
-    """The .tflite files to attack; raises Refusal where there is none."""
-    exported = (Path(config.workdir) / "export").glob("*.tflite")
-    found = [Path(config.file)] if config.file else sorted(exported)
+def files(config, net_digest):
+    """The .tflite files to attack; raises Refusal where there is none, or they were exported from another net."""
+    export = Path(config.workdir) / "export"
+    found = [Path(config.file)] if config.file else sorted(export.glob("*.tflite"))
+    if not config.file and found and read_json(export / "manifest.json").get("model_sha256") != net_digest:
+        raise Refusal(f"{export}: expected files of this run's net, as bin/export_tflite writes them; got older ones")
     if not found or not found[0].is_file():
         where = config.file or f"{config.workdir}/export"
         raise Refusal(f"--mode=tflite: expected a .tflite file, as bin/export_tflite writes them; got none at {where}")
     return found
+
+
+def of_file(judge, subject):
+    """Signs in a file's scores on the first images: of the scores, and that the net is not its float twin."""
+    x = tf.cast(subject.images[:IMAGES], tf.float32) / 255
+    z, twin = judge(x).numpy(), subject.logits_fn(x).numpy()
+    apart = float(np.abs(z - twin).mean() / np.abs(twin - twin.mean(-1, keepdims=True)).mean())
+    flags = of_outputs(judge, x)
+    if apart > TWIN:
+        flags.append(
+            f"its scores are {apart:.0%} away from the net's: of another net, its images and gradients say little here"
+        )
+    return flags
 
 
 def against(judge, twin, asked):

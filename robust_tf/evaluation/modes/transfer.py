@@ -13,7 +13,7 @@ from robust_tf.terminal import progress_bar
 
 def measure(subject, asked, config, path):
     began = time.perf_counter()
-    judges = {"itself": subject.logits_fn} | {run: load_other(run, subject) for run in asked["targets"]}
+    judges = {"itself": subject.logits_fn} | {run: load_other("targets", run, subject) for run in asked["targets"]}
     clean = _accuracies(judges, subject, config, None)
     at = []
     with progress_bar() as progress:

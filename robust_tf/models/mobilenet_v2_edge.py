@@ -1,0 +1,54 @@
+"""MobileNetV2 in the one form that the sparse kernels of XNNPACK take (ARM): see docs/design.md.
+
+They want a 3x3 stem of stride 2 on three channels with explicit padding, then nothing but 1x1 convolutions, explicitly
+padded depthwise ones, additions and element-wise functions, and a spatial mean at the end.
+"""
+
+import tf_keras as keras
+
+from robust_tf.models.kernels import scaled
+from robust_tf.models.mobilenet_v2 import BODY
+from robust_tf.models.normed import conv_bn, norm, pixels
+
+layers = keras.layers
+
+
+def mobilenet_v2_edge(input_shape, num_classes, width=1.0, normalisation=None):
+    """Builds the net: mobilenet_v2 at half the resolution, without 1x1 shortcuts.
+
+    Args:
+      input_shape: (H, W, 3).
+      num_classes: length of the logits.
+      width: factor on all channels, on the last 1,280 only where it is above 1.
+      normalisation: (mean, deviation) of the pixels, a number a channel each.
+
+    Returns:
+      Keras model, images [B, H, W, 3] in [0, 1] -> logits [B, num_classes].
+    """
+    image, x = pixels(input_shape, normalisation)
+    x = layers.ZeroPadding2D(1, name="stem_pad")(x)
+    x = norm(explicit(layers.Conv2D, "stem", 2, scaled(32, width))(x), "stem")
+    for s, (t, c, n, stride) in enumerate(BODY, 1):
+        for b in range(1, n + 1):
+            x = inverted_residual(x, t, scaled(c, width), stride if b == 1 else 1, f"stage{s}_block{b}")
+    x = conv_bn(x, scaled(1280, max(1, width)), 1, "head")
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    logits = layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(image, logits, name="mobilenet_v2_edge")
+
+
+def explicit(Layer, name, stride, *filters):
+    """A 3x3 convolution that pads nothing itself."""
+    return Layer(*filters, kernel_size=3, strides=stride, padding="valid", use_bias=False, name=name)
+
+
+def inverted_residual(x, t, channels, stride, name):
+    """Widened t times by a 1x1 convolution, filtered depthwise, narrowed by another; added to x where shapes agree."""
+    shortcut = x
+    x = conv_bn(x, t * x.shape[-1], 1, f"{name}_expand")
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    x = norm(explicit(layers.DepthwiseConv2D, f"{name}_depthwise", stride)(x), f"{name}_depthwise")
+    x = conv_bn(x, channels, 1, f"{name}_project", relu=False)
+    if stride != 1 or shortcut.shape[-1] != channels:
+        return x
+    return layers.Add(name=f"{name}_add")([x, shortcut])

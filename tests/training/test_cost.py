@@ -1,0 +1,50 @@
+"""Counted operations: by hand for LeNet, and what a dry run prints."""
+
+from robust_tf.config import TrainConfig, parse
+from robust_tf.models import MODELS
+from robust_tf.training.cost import costs, speed
+from robust_tf.training.dry_run import dry_run, flagfile
+
+MACS = 2293000  # of LeNet, one image
+TRAINED, HELD_OUT = 1437 - 287, 287  # scans
+
+
+def total(*flags):
+    config = parse(TrainConfig, list(flags))
+    net = MODELS["lenet"]((28, 28, 1), 10)
+    return {cost.stage: cost.operations / (2 * MACS) for cost in costs(config, net, 1437)}
+
+
+def test_an_epoch_in_passes():
+    """3 to train on an image, 2 a step of PGD, 22 to validate one."""
+    validation = 22 * HELD_OUT
+    assert total("--method=normal", "--epochs=2")["natural"] == 2 * (3 * TRAINED + validation)
+    assert total("--method=da", "--epochs=1", "--steps=7")["dense"] == (14 + 6) * TRAINED + validation
+    assert total("--method=da", "--epochs=1", "--adv_weight=1")["dense"] == (14 + 3 + 1) * TRAINED + validation
+    assert total("--method=da", "--epochs=1", "--attack=fgsm_rs")["dense"] == (2 + 6) * TRAINED + validation
+    ibp = total("--method=da", "--epochs=1", "--loss=ibp", "--eps_schedule=0:0.1")["dense"]
+    assert ibp == (3 + 6) * TRAINED + validation
+
+
+def test_stages_and_schedules_are_added_up():
+    passes = total("--method=admm", "--pretrain_epochs=1", "--epochs=2", "--steps_schedule=0:1,2:3")
+    assert set(passes) == {"dense", "admm"}
+    assert passes["dense"] == (2 + 6) * TRAINED + 22 * HELD_OUT
+    assert passes["admm"] == (2 + 6 + 6 + 6) * TRAINED + 2 * 22 * HELD_OUT
+
+
+def test_the_speed_of_this_machine_is_plausible():
+    assert 1e7 < speed(MODELS["lenet"]((28, 28, 1), 10), batch_size=8, repeats=1) < 1e13
+
+
+def test_a_dry_run_prints_a_flagfile_that_means_the_same(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--width=0.3", "--eps_schedule=0:0.05,1:0.1", "--starts=uniform,stripes", "--ratio=0.02", "--epochs=2"]
+    config = parse(TrainConfig, [*flags, "--dry_run"])
+    dry_run(config)
+    shown = capsys.readouterr().out
+    assert "multiply-adds" in shown
+    assert not list(tmp_path.iterdir())
+    lines = flagfile(config)
+    assert all(line in shown for line in lines)
+    assert parse(TrainConfig, [*lines, "--dry_run"]) == config
