@@ -1,4 +1,4 @@
-"""MobileNetV2 in the one form that the sparse kernels of XNNPACK take (ARM): see docs/design.md.
+"""MobileNetV2 in the one form that the sparse kernels of XNNPACK take (on ARM).
 
 They want a 3x3 stem of stride 2 on three channels with explicit padding, then nothing but 1x1 convolutions, explicitly
 padded depthwise ones, additions and element-wise functions, and a spatial mean at the end.

@@ -83,7 +83,6 @@ def test_nets_normalise_give_logits_and_come_back_from_a_file(name, tmp_path):
 
 
 def test_the_edge_net_has_only_what_the_sparse_kernels_take():
-    """docs/design.md, section on sparse kernels: the rules that can be read off the layers."""
     layers = keras.layers
     net = MODELS["mobilenet_v2_edge"]((32, 32, 3), 10, normalisation=((0.5,) * 3, (0.25,) * 3))
     stem = net.get_layer("stem")
