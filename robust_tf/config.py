@@ -198,7 +198,8 @@ class TrainConfig:
         sequence(real(0), LEARNING_RATES),
         None,
         "learning rate; thesis: 0.05, times 0.8 every 10 epochs; atmc: 0.005, a tenth at 30, 60, 90, 120; atmc_plan_1:"
-        " the same over 200 epochs; atmc_plan_3: over 150; default: --learning_rate, times 0.8 every 10 epochs",
+        " the same over 200 epochs; atmc_plan_3: over 150; one_cycle: step by step from 0 to --learning_rate at 30 % of"
+        " the epochs and back; default: --learning_rate, times 0.8 every 10 epochs",
     )
     weight_decay: float = flag(
         real(0), None, "decay of kernels, times the learning rate; default: 5e-4 for sgd, 0 for adam"

@@ -17,15 +17,15 @@ class TrainingFailed(RuntimeError):
 
 
 class Schedule(keras.callbacks.Callback):
-    """Sets eps, steps and the learning rate at the start of each epoch; each is a step-wise sequence.
+    """Sets eps, steps and the learning rate at the start of each epoch; each is a sequence.
 
     Args:
       eps, steps, learning_rate: sequences, see `training.schedules`.
       paced: None or the `Paced` that may hold eps back.
-      smooth: eps moves a little at each step, on the line between its values, which interval bounds need.
+      smooth: those of eps and learning_rate that move a little at each step, on the line between their values.
     """
 
-    def __init__(self, eps, steps, learning_rate, paced=None, smooth=False):
+    def __init__(self, eps, steps, learning_rate, paced=None, smooth=()):
         super().__init__()
         self.smooth = smooth
         self.sequences = {"eps": eps, "steps": steps, "learning_rate": learning_rate}
@@ -35,14 +35,18 @@ class Schedule(keras.callbacks.Callback):
         self.now = {name: value_at(sequence, epoch) for name, sequence in self.sequences.items()}
         self.now["eps"] = value_at(self.sequences["eps"], max(epoch - self.paced.stood("eps"), 0))
         self.epoch = epoch
-        self.model.eps.assign(self.now["eps"])
         self.model.steps.assign(self.now["steps"])
-        self.model.optimizer.learning_rate.assign(self.now["learning_rate"])
+        self._assign()
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.smooth:
-            self.now["eps"] = interpolated(self.sequences["eps"], self.epoch + batch / self.params["steps"])
-            self.model.eps.assign(self.now["eps"])
+            at = self.epoch + batch / self.params["steps"]
+            self.now |= {name: interpolated(self.sequences[name], at) for name in self.smooth}
+            self._assign()
+
+    def _assign(self):
+        self.model.eps.assign(self.now["eps"])
+        self.model.optimizer.learning_rate.assign(self.now["learning_rate"])
 
     def on_epoch_end(self, epoch, logs=None):
         logs.update(self.now)

@@ -43,13 +43,21 @@ def drops(learning_rate, epochs):
     return tuple((start, learning_rate * 0.1**i) for i, start in enumerate((0, *epochs)))
 
 
-# Named learning rates: functions of the number of epochs. Gui et al. train for 150 epochs; of the plans in their Fig. 7
-# only the lengths are in print, 200 epochs (plan 1) and 150 (plan 3), so that the drops keep their places [ours].
+def one_cycle(learning_rate, epochs):
+    """From 0 up to learning_rate at 30 % of the epochs and down to 0 at their end, on straight lines (Smith and Topin,
+    arXiv 1708.07120)."""
+    return ((0, 0.0), (0.3 * epochs, learning_rate), (epochs, 0.0))
+
+
+# Named learning rates: functions of the number of epochs and of --learning_rate, which only the last follows. Gui et
+# al. train for 150 epochs; of the plans in their Fig. 7 only the lengths are in print, 200 epochs (plan 1) and 150
+# (plan 3), so that the drops keep their places [ours].
 LEARNING_RATES = {
-    "thesis": lambda epochs: decayed(0.05, epochs),
-    "atmc": lambda epochs: drops(0.005, (30, 60, 90, 120)),
-    "atmc_plan_1": lambda epochs: drops(0.005, (40, 80, 120, 160)),
-    "atmc_plan_3": lambda epochs: drops(0.005, (30, 60, 90, 120)),
+    "thesis": lambda epochs, rate: decayed(0.05, epochs),
+    "atmc": lambda epochs, rate: drops(0.005, (30, 60, 90, 120)),
+    "atmc_plan_1": lambda epochs, rate: drops(0.005, (40, 80, 120, 160)),
+    "atmc_plan_3": lambda epochs, rate: drops(0.005, (30, 60, 90, 120)),
+    "one_cycle": lambda epochs, rate: one_cycle(rate, epochs),
 }
 
 

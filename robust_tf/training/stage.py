@@ -50,10 +50,12 @@ def optimizer(config):
 
 def stage_schedule(config, stage, last, paced):
     """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
-    epochs = growing_epochs(config)
+    epochs, smooth = growing_epochs(config), {"eps": config.loss == "ibp", "learning_rate": False}
     rates, steps = config.learning_rate_schedule, config.steps_schedule
     if isinstance(rates, str):
-        rates = schedules.LEARNING_RATES[rates](last)
+        smooth["learning_rate"] = rates == "one_cycle"
+        whole = max(last, sum(stage.epochs for stage in RECIPES[config.method](config)))
+        rates = schedules.LEARNING_RATES[rates](whole, config.learning_rate)
     if isinstance(steps, str):
         steps = schedules.STEPS[steps](epochs)
     eps = config.eps_schedule or schedules.thirds(config.eps, epochs)
@@ -64,7 +66,7 @@ def stage_schedule(config, stage, last, paced):
         steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
         learning_rate=rates or schedules.decayed(config.learning_rate, last),
         paced=paced,
-        smooth=config.loss == "ibp",
+        smooth=[name for name, moves in smooth.items() if moves],
     )
 
 

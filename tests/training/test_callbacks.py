@@ -195,3 +195,19 @@ def test_averaged_weights_are_what_validation_sees(small_net, small_images, tmp_
         average = 0.5 * average + 0.5 * w
     np.testing.assert_allclose(measured[0], average, rtol=1e-5)
     assert (trained[-1] != average).all()
+
+
+def test_a_rate_that_moves_by_step(small_net, small_images):
+    """One cycle over two epochs of four steps: each step has the rate of its place on the line."""
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+    model = RobustModel(small_net, eps=0.1, steps=1)
+    model.compile(keras.optimizers.SGD(1.0))
+    rates = ((0, 0.0), (1.0, 0.4), (2, 0.0))
+    schedule = callbacks.Schedule(eps=((0, 0.1),), steps=((0, 1),), learning_rate=rates, smooth=["learning_rate"])
+    model.fit(*small_images, batch_size=2, epochs=2, verbose=0, callbacks=[schedule, Watch()])
+    np.testing.assert_allclose(seen, [0, 0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1], atol=1e-6)
