@@ -16,5 +16,7 @@ def build(config, dataset):
             shape, num_classes, width=config.width, normalisation=dataset.normalisation, **options
         )
     except ValueError as error:  # Keras', of images that a layer leaves nothing of
-        reason = str(error).splitlines()[0]
-        raise Refusal(f"--model={config.model}: expected images that it takes; got {shape}: {reason}") from error
+        reason = next((line for line in str(error).splitlines() if "dimension" in line), str(error))
+        raise Refusal(
+            f"--model={config.model}: expected larger images; got {shape}: {reason.split(' for ')[0]}"
+        ) from error

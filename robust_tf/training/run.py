@@ -30,12 +30,12 @@ def train(config):
     rundir.claimable(config)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size)
+    net = build(config, dataset)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     if len(data[0]) < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
     check_schedules(config, len(data[0]) // config.batch_size)
     validation = batches(*held_out, batch_size=500)
-    net = build(config, dataset)
     N = count(kernels(net))
 
     if config.init_from:
