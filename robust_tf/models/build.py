@@ -16,7 +16,5 @@ def build(config, dataset):
             shape, num_classes, width=config.width, normalisation=dataset.normalisation, **options
         )
     except ValueError as error:  # Keras', of images that a layer leaves nothing of
-        reason = next((line for line in str(error).splitlines() if "dimension" in line), str(error))
-        raise Refusal(
-            f"--model={config.model}: expected larger images; got {shape}: {reason.split(' for ')[0]}"
-        ) from error
+        reason = next((line for line in str(error).splitlines() if "dimension" in line), str(error)).split(" for ")[0]
+        raise Refusal(f"--model={config.model}: expected larger images; got {shape}: {reason}") from error
