@@ -58,7 +58,7 @@ def measured(mode, subject, asked, path=None, **config):
     asked = {"norm": "linf", "steps": 5, "restarts": 1, **asked}
     mode = MODES[mode].resolve()
     record = mode.measure(subject, asked, SimpleNamespace(**{**vars(CONFIG), **config}), path)
-    console = Console(record=True, width=120)
+    console = Console(record=True, width=240)
     mode.show({"num_images": len(subject.images), "seed": 0, **asked, **record}, console)
     return record, console.export_text()
 

@@ -3,7 +3,7 @@
 import time
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from robust_tf.evaluation.accuracy import batches, correct, crafted
 from robust_tf.evaluation.modes import Mode
@@ -43,7 +43,7 @@ def _accuracies(judges, subject, config, settings, progress=lambda done: None):
 
 def show(record, console):
     table = Table(
-        "judged by", "eps 0", *(f"{eps:g}" for eps in record["radii"]),
+        Column("judged by", overflow="fold"), "eps 0", *(f"{eps:g}" for eps in record["radii"]),
         title=f"{record['num_images']:,} test images, {record['norm']}, PGD-{record['steps']} on this run's net",
         caption=f"restarts {record['restarts']}, seed {record['seed']}, {record['seconds']:.0f} s",
     )  # fmt: skip
