@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from robust_tf.config import TrainConfig
+from robust_tf.config import TrainConfig, parse
 from robust_tf.data import DATASETS
 from robust_tf.refusal import Refusal
 
@@ -35,11 +35,15 @@ def read_json(path):
 
 
 def read_config(workdir):
-    """config.json of a run as a dict with a value for every flag of bin/train; raises Refusal where it is not one."""
+    """config.json of a run as a dict with a value for every flag of bin/train; raises Refusal where it is not one.
+
+    A flag that is younger than the run has its default.
+    """
     record = read_json(Path(workdir) / "config.json")
-    missing = [field.name for field in dataclasses.fields(TrainConfig) if field.name not in record]
+    missing = [name for name in ("dataset", "data_dir", "model", "method", "norm", "eps") if name not in record]
     if missing:
         raise Refusal(f"{workdir}/config.json: expected a configuration of bin/train; got one without {missing[0]}")
+    record = as_json(parse(TrainConfig, [])) | record
     if record["dataset"] not in DATASETS:
         known = ", ".join(DATASETS)
         raise Refusal(f"{workdir}/config.json: expected a dataset of {known}; got {record['dataset']!r}")

@@ -7,7 +7,7 @@ import pytest
 
 from robust_tf.config import TrainConfig, parse
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import claim, claimable, default_workdir, read_json, subfolder, trained, write_json
+from robust_tf.rundir import claim, claimable, default_workdir, read_config, read_json, subfolder, trained, write_json
 
 
 def config(workdir, *flags):
@@ -74,8 +74,9 @@ def test_foreign_files_are_refused_and_kept(tmp_path):
     [
         ('{"dataset": "dig', "readable JSON"),
         ("null", "expected a JSON record"),
-        ("{}", "got one without workdir"),
-        ('{"dataset": "nope"}', "got one without workdir"),
+        ("{}", "got one without dataset"),
+        ('{"dataset": "nope"}', "got one without data_dir"),
+        ("[]", "got one without dataset"),
     ],
 )
 def test_a_damaged_config_is_refused_and_kept(tmp_path, damaged, message):
@@ -119,3 +120,12 @@ def test_json_is_written_whole(tmp_path):
     write_json(tmp_path / "a" / "b.json", {"x": 1})
     assert read_json(tmp_path / "a" / "b.json") == {"x": 1}
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
+
+
+def test_a_run_that_is_older_than_a_flag_has_its_default(tmp_path):
+    run = claim(config(tmp_path / "run"))
+    record = read_json(run / "config.json")
+    del record["ema"], record["image_size"]
+    write_json(run / "config.json", record)
+    assert read_config(run) == {**record, "ema": 0.0, "image_size": [64, 64]}
+    assert claim(config(run)) == run
