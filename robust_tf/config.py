@@ -202,7 +202,10 @@ class TrainConfig:
         " the epochs and back; default: --learning_rate, times 0.8 every 10 epochs",
     )
     weight_decay: float = flag(
-        real(0), None, "decay of kernels, times the learning rate; default: 5e-4 for sgd, 0 for adam"
+        real(0),
+        None,
+        "decay of kernels a step, times the learning rate and apart from momentum: 0.005 does what 5e-4 does in a"
+        " gradient with momentum 0.9; default: 5e-4 for sgd, 0 for adam",
     )
     clip_norm: float = flag(real(0, above=True), None, "largest norm of a step's gradient; default: none")
     ema: float = flag(

@@ -73,7 +73,7 @@ def stronger(name, before, after):
     """The sign that a black-box attack broke what gradients had not."""
     if before - after <= CHANCE:
         return []
-    return [f"black box beats white box: gradients leave {before:.1%}, and {name} {after:.1%} of that"]
+    return [f"black box beats white box: gradient attacks leave {before:.1%} of the images, with {name} {after:.1%}"]
 
 
 def not_images(invalid):

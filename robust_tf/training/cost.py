@@ -13,6 +13,7 @@ from robust_tf.attacks.pgd import pgd
 from robust_tf.data.pipeline import held_out
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.training.callbacks import Paced
+from robust_tf.training.model import MEASURED
 from robust_tf.training.recipes import RECIPES
 from robust_tf.training.schedules import value_at
 from robust_tf.training.stage import stage_schedule
@@ -49,7 +50,7 @@ def passes_an_image(config, stage, steps):
     """Passes that training takes for each image of a step."""
     if not stage.adversarial:
         return 3
-    clean = 3 if config.loss == "trades" or config.adv_weight < 1 else 1
+    clean = 3 if config.loss != "mix" or config.adv_weight < 1 else MEASURED / config.batch_size
     if config.loss == "ibp":
         return clean + 2 * 3  # a centre and a radius through every layer
     return 2 * (1 if config.attack == "fgsm_rs" else steps) + 3 + clean

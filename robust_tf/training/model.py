@@ -11,6 +11,8 @@ from robust_tf.models.pooled import fused
 from robust_tf.training import LOSSES
 from robust_tf.training.holds import Hold
 
+MEASURED = 16  # clean images a step whose loss is only measured
+
 
 class RobustModel(keras.Model):
     """Trains `net` on a loss of clean and adversarial images, with its weights held as `hold` says.
@@ -57,7 +59,7 @@ class RobustModel(keras.Model):
         self.eps = tf.Variable(eps, trainable=False, dtype=tf.float32, name="eps")
         self.steps = tf.Variable(steps, trainable=False, dtype=tf.int32, name="steps")
         self.objective = LOSSES[loss].resolve()
-        self.clean_counts = adv_weight < 1 or loss == "trades"
+        self.clean_counts = adv_weight < 1 or loss != "mix"
         starts = starts if self.objective.starts is None else self.objective.starts
         self.attack = {"alpha": alpha, "norm": norm, "starts": starts}
         self.single_step = single_step
@@ -120,20 +122,21 @@ class RobustModel(keras.Model):
             adv_weight *= tf.minimum(self.eps / self.validation_attack["eps"], 1.0)
 
         with tf.GradientTape() as tape:
-            # What has no weight in the loss is still measured, but in inference mode.
-            z = self.forward(x, training=self.clean_counts)  # [B, K]
+            # Where clean images have no weight in the loss, some are still measured, in inference mode.
+            seen = slice(None) if self.clean_counts else slice(MEASURED)
+            z = self.forward(x[seen], training=self.clean_counts)  # [B, K]
             if certifies:
                 z_adv = self.bounds(x, y, self.eps)
             elif attacks:
                 z_adv = self.forward(x_adv, training=True)
             else:
                 z_adv = z
-            loss = self.objective.value(self.loss, y, z, z_adv, adv_weight, self.beta)
-            loss += self.hold.penalty()
+            weighed = z if self.clean_counts else z_adv
+            loss = self.objective.value(self.loss, y, weighed, z_adv, adv_weight, self.beta) + self.hold.penalty()
         W = self.net.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))
         self.hold.after_step(self.optimizer.iterations)
-        return self._measure(y, z, z_adv, loss, z_adv)
+        return self._measure(y, z, z_adv, loss, z_adv, y[seen])
 
     def test_step(self, data):
         x, y = data
@@ -141,18 +144,18 @@ class RobustModel(keras.Model):
         z, z_adv = self.logits(x), self.logits(x_adv)
         loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
         worst = self.bounds(x, y, self.validation_attack["eps"]) if self.objective.certifies else z_adv
-        return self._measure(y, z, z_adv, loss, worst)
+        return self._measure(y, z, z_adv, loss, worst, y)
 
-    def _measure(self, y, z, z_adv, loss, worst):
-        """Adds a batch to the running means, images weighted equally, and returns them by name."""
-        correct = lambda logits: tf.cast(tf.argmax(logits, -1) == tf.cast(y, tf.int64), tf.float32)  # noqa: E731
-        batch = tf.shape(z)[0]
-        self.means["accuracy"].update_state(correct(z))
-        self.means["robust_accuracy"].update_state(correct(z_adv))
+    def _measure(self, y, z, z_adv, loss, worst, y_clean):
+        """Adds a batch to the running means, images weighted equally, and returns them by name; z are of y_clean."""
+        correct = lambda logits, y: tf.cast(tf.argmax(logits, -1) == tf.cast(y, tf.int64), tf.float32)  # noqa: E731
+        batch = tf.shape(z_adv)[0]
+        self.means["accuracy"].update_state(correct(z, y_clean))
+        self.means["robust_accuracy"].update_state(correct(z_adv, y))
         if self.objective.certifies:
-            self.means["certified_accuracy"].update_state(correct(worst))
+            self.means["certified_accuracy"].update_state(correct(worst, y))
         self.means["loss"].update_state(loss, batch)
-        self.means["clean_loss"].update_state(self.loss(y, z), batch)
+        self.means["clean_loss"].update_state(self.loss(y_clean, z), tf.shape(z)[0])
         self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)
         return {name: mean.result() for name, mean in self.means.items()}
 

@@ -151,3 +151,14 @@ def test_trades_attacks_its_own_divergence(plain_net, small_images):
     expected = cross_entropy(z, y) + 2 * float(tf.reduce_mean(divergence(z, plain_net(x_adv))))
     assert model.train_on_batch(x, y, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-4)
     assert float(tf.reduce_mean(divergence(z, plain_net(x_adv)))) > 1e-3
+
+
+def test_some_clean_images_are_measured_where_none_has_weight(small_net):
+    generator = np.random.default_rng(0)
+    x, y = generator.random((40, 6, 5, 2), np.float32), generator.integers(0, 3, 40)
+    logits = small_net(x, training=False).numpy()
+    model = RobustModel(small_net, eps=0.1, steps=1, adv_weight=1.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    figures = model.train_on_batch(x, y, return_dict=True)
+    assert figures["accuracy"] == pytest.approx((logits[:16].argmax(-1) == y[:16]).mean())
+    assert figures["loss"] == pytest.approx(figures["adversarial_loss"])
