@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.compression import atmc
+from robust_tf.models.channels import ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import is_depthwise
 from robust_tf.models.pooled import RISING, PooledConv
 from robust_tf.refusal import Refusal
@@ -25,7 +26,11 @@ MONOTONE = (
     keras.layers.Dropout,
     keras.layers.Add,
     keras.layers.Concatenate,
+    ChannelSlice,
+    ChannelShuffle,
 )
+# Layers that multiply by a number of either sign and add another.
+SCALED = (keras.layers.BatchNormalization, keras.layers.Rescaling)
 
 
 def worst_logits(net, x, y, eps):
@@ -63,7 +68,7 @@ def check_bounded(net):
     """Raises Refusal where `net` has a layer without a rule."""
     for layer in net.layers:
         weighted = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)
-        known = weighted or isinstance(layer, (*MONOTONE, keras.layers.BatchNormalization, PooledConv))
+        known = weighted or isinstance(layer, (*MONOTONE, *SCALED, PooledConv))
         if not known or getattr(layer, "activation", keras.activations.linear) not in RISING:
             raise Refusal(f"interval bounds: expected layers that they know; got {layer.name} ({type(layer).__name__})")
     last = net.layers[-1]
@@ -92,6 +97,9 @@ def rule(layer, inputs):
     if isinstance(layer, PooledConv):
         centre, spread = layer.windows(c), layer.windows(r, of=tf.abs)
         return tuple(layer.finish(tf.reduce_max(side, -2)) for side in (centre - spread, centre + spread))
+    if isinstance(layer, keras.layers.Rescaling):
+        centre, spread = layer(c), r * tf.abs(tf.constant(layer.scale, r.dtype))
+        return centre - spread, centre + spread
     if isinstance(layer, keras.layers.BatchNormalization):
         centre = layer(c, training=False)
         scale = tf.math.rsqrt(layer.moving_variance + layer.epsilon) * (layer.gamma if layer.scale else 1.0)

@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from robust_tf.attacks.bounds import worst_logits
 from robust_tf.compression import atmc
+from robust_tf.models import MODELS
 from robust_tf.refusal import Refusal
 
 layers = keras.layers
@@ -56,6 +57,21 @@ def test_at_eps_0_they_are_the_logits():
     net, (x, y) = every_layer(), images()
     z = net(x).numpy()
     np.testing.assert_allclose(worst_logits(net, x, y, 0.0), z - z[np.arange(len(y)), y][:, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_10_1", "mobilenet_v1", "shufflenet_v2"])
+def test_nets_of_the_registry_are_bounded(name):
+    keras.utils.set_random_seed(0)
+    net = MODELS[name]((8, 8, 3), 3, 0.1, normalisation=((0.5,) * 3, (0.25, -0.25, 0.25)))
+    x, y = images((8, 8, 3))
+    own = np.arange(len(y)), y
+    z = net(x).numpy()
+    scale = np.abs(z).max()
+    np.testing.assert_allclose(worst_logits(net, x, y, 0.0), z - z[own][:, None], atol=1e-4 * scale)
+    upper = worst_logits(net, x, y, 0.05).numpy()
+    for sign in (-1, 1):
+        z = net(np.clip(x + 0.05 * sign, 0, 1)).numpy()
+        assert (z - z[own][:, None] <= upper + 1e-4 * scale).all()
 
 
 def test_they_are_exact_for_a_linear_net():
