@@ -55,7 +55,10 @@ def flagfile(config):
         and getattr(config, field.name) is not None
         and all(getattr(config, other) in allowed for other, allowed in field.metadata["needs"].items())
     ]
-    return [f"--{name}={as_flag(getattr(config, name))}" for name in meant]
+    typed = {name: as_flag(getattr(config, name)) for name in meant}
+    if "image_size" in typed:
+        typed["image_size"] = "x".join(map(str, config.image_size))
+    return [f"--{name}={text}" for name, text in typed.items()]
 
 
 def as_flag(value):

@@ -48,3 +48,8 @@ def test_a_dry_run_prints_a_flagfile_that_means_the_same(tmp_path, capsys, monke
     lines = flagfile(config)
     assert all(line in shown for line in lines)
     assert parse(TrainConfig, [*lines, "--dry_run"]) == config
+
+
+def test_the_size_of_own_images_comes_back_as_it_is_typed():
+    config = parse(TrainConfig, ["--dataset=folder", "--image_size=48x64"])
+    assert parse(TrainConfig, flagfile(config)).image_size == (48, 64)
