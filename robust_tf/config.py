@@ -211,7 +211,7 @@ class TrainConfig:
     ema: float = flag(
         real(0, 0.9999999),
         "0",
-        "decay a step of the averaged weights that are validated and shipped; 0: the weights themselves",
+        "decay a step of the averages (weights, batch statistics) that are validated and shipped; 0: no averages",
     )
     admm_interval: int = flag(
         whole(1),

@@ -127,10 +127,9 @@ class Measured(keras.callbacks.Callback):
         self.hold, self.k_at, self.averages = hold, k_at, averages
 
     def ship(self):
-        net, optimizer = self.model.net, self.model.optimizer
         if self.averages:
-            optimizer.finalize_variable_values(net.trainable_variables)
-        self.validated_at = self.k_at(int(optimizer.iterations))
+            self.model.take_averages()
+        self.validated_at = self.k_at(int(self.model.optimizer.iterations))
         self.hold.ship(self.validated_at)
         self.hold.before_step()
 

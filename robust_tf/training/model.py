@@ -85,6 +85,16 @@ class RobustModel(keras.Model):
         """As Keras' compile; the loss defaults to the cross-entropy of logits and integer labels."""
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        # The optimiser averages what it trains; statistics of the weights it had would not fit those averages.
+        statistics = [w for w in self.net.non_trainable_weights if "/moving_" in w.name]
+        self.statistics = statistics if self.optimizer.use_ema else []
+        self.averages = [tf.Variable(w, trainable=False, name="average") for w in self.statistics]
+
+    def take_averages(self):
+        """Gives the net the averages of its weights and of its batch statistics."""
+        self.optimizer.finalize_variable_values(self.net.trainable_variables)
+        for w, average in zip(self.statistics, self.averages):
+            w.assign(average)
 
     @property
     def strictest(self):
@@ -135,6 +145,8 @@ class RobustModel(keras.Model):
             loss = self.objective.value(self.loss, y, weighed, z_adv, adv_weight, self.beta) + self.hold.penalty()
         W = self.net.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))
+        for w, average in zip(self.statistics, self.averages):
+            average.assign_add((1 - self.optimizer.ema_momentum) * (w - average))
         self.hold.after_step(self.optimizer.iterations)
         return self._measure(y, z, z_adv, loss, z_adv, y[seen])
 
