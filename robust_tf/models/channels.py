@@ -1,4 +1,4 @@
-"""Layers that move channels about, without weights: a part of them, and ShuffleNet's shuffle."""
+"""Layers that move channels about, without weights: a part of them, ShuffleNet's shuffle, any choice of them."""
 
 import tensorflow as tf
 import tf_keras as keras
@@ -34,3 +34,27 @@ class ChannelShuffle(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "groups": self.groups}
+
+
+@keras.saving.register_keras_serializable("robust_tf")
+class ChannelGather(keras.layers.Layer):
+    """The channels `places`, in that order.
+
+    Few runs of neighbours are joined from slices, which XNNPACK takes over in a file; it takes no gathering.
+    """
+
+    MOST_RUNS = 8
+
+    def __init__(self, places, **kwargs):
+        super().__init__(**kwargs)
+        self.places = [int(place) for place in places]
+
+    def call(self, x):
+        ends = [i for i, (a, b) in enumerate(zip(self.places, self.places[1:]), 1) if b != a + 1]
+        runs = [self.places[i:j] for i, j in zip([0, *ends], [*ends, len(self.places)])]
+        if len(runs) > self.MOST_RUNS:
+            return tf.gather(x, self.places, axis=-1)
+        return tf.concat([x[..., run[0] : run[-1] + 1] for run in runs], -1)
+
+    def get_config(self):
+        return {**super().get_config(), "places": self.places}

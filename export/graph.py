@@ -1,0 +1,189 @@
+"""A net as nodes that can be edited: kernels as matrices, batch norm folded in, two linear layers in a row made one."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.models.kernels import kernel_of
+
+layers, activations = keras.layers, keras.activations
+ELEMENTWISE = tuple(
+    getattr(activations, name)
+    for name in ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid", "elu", "selu", "softplus", "swish", "gelu")
+)
+NEVER, SOMETIMES, ALWAYS = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer apart from its net.
+
+    name: its own, and that of what it gives.
+    Layer, config: its class and configuration.
+    sources: names of the nodes that it reads.
+    shape: of its output without the batch, channels last.
+    weights: as Keras lists them, of layers that have no W.
+    W: kernel [taps, in, out] (dense: one tap; depthwise: [taps, in, multiplier]), float64; None where there is none.
+    b: bias [out].
+    inside: how often each tap meets the image rather than its zero padding, ALWAYS, SOMETIMES or NEVER [taps].
+    activation: what follows W and b, a Keras function.
+    """
+
+    name: str
+    Layer: type
+    config: dict
+    sources: tuple
+    shape: tuple
+    weights: list = field(default_factory=list)
+    W: np.ndarray | None = None
+    b: np.ndarray | None = None
+    inside: np.ndarray | None = None
+    activation: callable = activations.linear
+
+    @property
+    def depthwise(self):
+        return issubclass(self.Layer, layers.DepthwiseConv2D)
+
+    @property
+    def places(self):
+        """Positions of the output, at each of which a weight is multiplied once."""
+        return int(np.prod(self.shape[:-1]))
+
+
+def nodes_of(net):
+    """The nodes of a functional or sequential net by name, each after those that it reads.
+
+    Raises ValueError where a layer is used more than once, or called with more than tensors.
+    """
+    net = keras.Model(net.inputs, net.outputs)  # functional, where it is sequential
+    nodes = {}
+    for entry in net.get_config()["layers"]:
+        layer, calls = net.get_layer(entry["name"]), entry["inbound_nodes"]
+        plain = all(len(source) == 4 and not source[3] for call in calls for source in call)
+        if len(calls) > 1 or not plain:
+            raise ValueError(f"expected layers that are called once, on tensors alone; got {layer.name}")
+        sources = tuple(source[0] for call in calls for source in call)
+        shape = layer.output_shape[0] if isinstance(layer, layers.InputLayer) else layer.output_shape
+        node = Node(layer.name, type(layer), layer.get_config(), sources, tuple(shape[1:]), layer.get_weights())
+        nodes[node.name] = with_kernel(node, layer) if has_kernel(layer) else node
+    return nodes
+
+
+def has_kernel(layer):
+    """Whether the layer is W, b and an element-wise activation; others are taken over as they are."""
+    if getattr(layer, "activation", None) not in ELEMENTWISE:
+        return False
+    if type(layer) is layers.Dense:
+        return len(layer.input_shape) == 2
+    whole = type(layer) is layers.DepthwiseConv2D or (type(layer) is layers.Conv2D and layer.groups == 1)
+    return whole and layer.data_format == "channels_last"
+
+
+def with_kernel(node, layer):
+    kernel = np.asarray(kernel_of(layer), np.float64)
+    return replace(
+        node,
+        W=kernel.reshape(-1, *kernel.shape[-2:]),
+        b=np.asarray(layer.bias, np.float64) if layer.use_bias else np.zeros(node.shape[-1]),
+        inside=np.array([ALWAYS]) if isinstance(layer, layers.Dense) else taps_inside(layer),
+        activation=layer.activation,
+    )
+
+
+def taps_inside(layer):
+    """For each tap of a convolution, how often it meets the image: found on an image of ones, with one filter a tap."""
+    h, w = layer.kernel_size
+    one_a_tap = tf.reshape(tf.eye(h * w), (h, w, 1, h * w))
+    ones = tf.ones((1, *layer.input_shape[1:3], 1))
+    met = tf.nn.conv2d(ones, one_a_tap, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate).numpy()
+    return np.where(met.min((0, 1, 2)) == 1, ALWAYS, np.where(met.max((0, 1, 2)) == 0, NEVER, SOMETIMES))
+
+
+def affine(node):
+    """(scale, shift) [channels] of a batch-norm node in inference mode."""
+    weights = [np.asarray(w, np.float64) for w in node.weights]
+    gamma = weights.pop(0) if node.config["scale"] else 1.0
+    beta = weights.pop(0) if node.config["center"] else 0.0
+    mean, variance = weights
+    scale = gamma / np.sqrt(variance + node.config["epsilon"])
+    return scale, beta - scale * mean
+
+
+def is_batch_norm(node):
+    return node.Layer is layers.BatchNormalization and list(node.config["axis"]) == [len(node.shape)]
+
+
+def readers(nodes):
+    """Name -> the nodes that read it."""
+    return {name: [node for node in nodes.values() if name in node.sources] for name in nodes}
+
+
+def fold_batch_norm(nodes):
+    """The nodes without those batch norms that only linear layers feed: W' = scale W, b' = scale b + shift.
+
+    Between them may be a concatenation, of which each part takes its channels' scale and shift.
+    """
+    for norm in [node for node in nodes.values() if is_batch_norm(node)]:
+        read_by = readers(nodes)
+        (source,) = norm.sources
+        joined = nodes[source].Layer is layers.Concatenate and len(nodes[source].shape) == len(norm.shape)
+        parts = nodes[source].sources if joined and alone(source, read_by) else (source,)
+        if not all(linear(nodes[part]) and alone(part, read_by) for part in parts):
+            continue
+        ends = np.cumsum([nodes[part].shape[-1] for part in parts])[:-1]
+        scaled = {
+            part: scaled_by(nodes[part], scale, shift)
+            for part, scale, shift in zip(parts, *(np.split(each, ends) for each in affine(norm)))
+        }
+        nodes = without({name: scaled.get(name, node) for name, node in nodes.items()}, norm)
+    return nodes
+
+
+def linear(node):
+    return node.W is not None and node.activation is activations.linear
+
+
+def alone(name, read_by):
+    """Whether one node reads it, once."""
+    return sum(node.sources.count(name) for node in read_by[name]) == 1
+
+
+def scaled_by(node, scale, shift):
+    by_out = scale.reshape(node.W.shape[1:]) if node.depthwise else scale
+    return replace(node, W=node.W * by_out, b=node.b * scale + shift)
+
+
+def without(nodes, gone):
+    """The nodes without one that passes its source on."""
+    (source,) = gone.sources
+    rewired = {
+        name: replace(node, sources=tuple(source if read == gone.name else read for read in node.sources))
+        for name, node in nodes.items()
+    }
+    return {name: node for name, node in rewired.items() if name != gone.name}
+
+
+def product(first, second):
+    """Two linear nodes as one, W = W1 W2 and b = b1 W2 + b2, where the second has one tap."""
+    W, b = first.W @ second.W[0], first.b @ second.W[0] + second.b
+    return replace(first, name=second.name, shape=second.shape, W=W, b=b, activation=second.activation)
+
+
+def merged(nodes, first, second):
+    """The nodes with the product of the two, which follow each other, in their place."""
+    rest = {**nodes, second.name: product(first, second)}
+    return {name: node for name, node in rest.items() if name != first.name}
+
+
+def pairs(nodes):
+    """(first, second) linear nodes in a row that `product` can make one."""
+    read_by = readers(nodes)
+    for first in nodes.values():
+        if not linear(first) or first.depthwise or not alone(first.name, read_by):
+            continue
+        (second,) = read_by[first.name]
+        if second.W is None or second.depthwise or len(second.W) > 1 or first.places != second.places:
+            continue
+        yield first, second
