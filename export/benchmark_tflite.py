@@ -16,11 +16,15 @@ import importlib
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 import zipfile
 import zlib
 
+ROUNDS = 10  # turns that each file takes
+BASELINE = "model_float32.tflite"  # what others are compared with; the first file where it is not there
+ENERGY = "/sys/class/powercap/intel-rapl:0/energy_uj"
 RUNTIMES = ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite")
 
 
@@ -79,29 +83,53 @@ def quiet():
         os.close(null)
 
 
-def load(Interpreter, path, threads, batch):
-    """An interpreter of the file with its tensors allocated for `batch` images."""
+def load(Interpreter, path, options):
+    """An interpreter of the file with its tensors allocated for a batch."""
     try:
         with quiet():
-            interpreter = Interpreter(model_path=path, num_threads=threads)
+            more = {"experimental_delegates": [options.loaded_delegate]} if options.loaded_delegate else {}
+            interpreter = Interpreter(model_path=path, num_threads=options.threads, **more)
             source = interpreter.get_input_details()[0]
-            if batch > 1:
-                interpreter.resize_tensor_input(source["index"], [batch] + list(source["shape"][1:]))
+            if options.batch > 1:
+                interpreter.resize_tensor_input(source["index"], [options.batch] + list(source["shape"][1:]))
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise Refusal("{}: expected a .tflite file for batch {}; got {}".format(path, batch, reason)) from None
+        raise Refusal("{}: expected a .tflite file for batch {}; got {}".format(path, options.batch, reason)) from None
     return interpreter
 
 
-def delegate(interpreter):
+def loaded_delegate(runtime, library):
+    """The delegate in a shared library, as of a GPU; runtime: the package that find_runtime names."""
+    package = runtime.split()[0]
+    module = importlib.import_module({"tensorflow": "tensorflow.lite"}.get(package, package + ".interpreter"))
+    load_delegate = module.experimental.load_delegate if package == "tensorflow" else module.load_delegate
+    try:
+        with quiet():
+            return load_delegate(library)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise Refusal("--delegate: expected a library that {} loads; got {}".format(package, error)) from None
+
+
+def executed(interpreter):
+    """Names of the operations that run, in their order: those that a delegate took are one, DELEGATE."""
+    makers = {}
+    for op in interpreter._get_ops_details():  # a delegate's come last and replace what they took
+        makers.update({tensor: op for tensor in op["outputs"]})
+    wanted, runs = [d["index"] for d in interpreter.get_output_details()], {}
+    while wanted:
+        op = makers.get(wanted.pop())
+        if op is not None and op["index"] not in runs:
+            runs[op["index"]] = op
+            wanted.extend(tensor for tensor in op["inputs"] if tensor >= 0)
+    return [op["op_name"] for _, op in sorted(runs.items())]
+
+
+def delegate(names):
     """What a delegate (XNNPACK on CPUs) took over: "whole graph", "part of the graph" or "none"."""
-    taken = [op for op in interpreter._get_ops_details() if op["op_name"] == "DELEGATE"]
-    sources = {d["index"] for d in interpreter.get_input_details()}
-    sinks = {d["index"] for d in interpreter.get_output_details()}
-    if any(sources <= set(op["inputs"]) and sinks <= set(op["outputs"]) for op in taken):
-        return "whole graph"
-    return "part of the graph" if taken else "none"
+    if "DELEGATE" not in names:
+        return "none"
+    return "whole graph" if set(names) == {"DELEGATE"} else "part of the graph"
 
 
 def quantised(images, detail):
@@ -139,85 +167,189 @@ def run(interpreter, batch):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def timed_in_memory(interpreter, images, size, runs, warmup):
-    """Seconds of each of `runs` runs on one batch that is already in memory (Algorithm 4)."""
+def interleaved(subjects, size, runs, warmup):
+    """Seconds of each run on one batch that is already in memory (Algorithm 4): {name: [ROUNDS lists]}.
+
+    The subjects take turns, so that whatever slows the device slows all of them. A turn starts with runs that are not
+    counted: the caches hold what ran before.
+    """
     import numpy as np
 
-    batch = images[np.arange(size) % len(images)]
-    seconds = []
-    for _ in range(warmup + runs):
-        began = time.perf_counter()
-        run(interpreter, batch)
-        seconds.append(time.perf_counter() - began)
-    return seconds[warmup:]
+    seconds = {subject.name: [] for subject in subjects}
+    uncounted = -(-warmup // ROUNDS)
+    for _ in range(ROUNDS):
+        for subject in subjects:
+            batch = subject.images[np.arange(size) % len(subject.images)]
+            turn = []
+            for _ in range(uncounted + -(-runs // ROUNDS)):
+                began = time.perf_counter()
+                subject.run(batch)
+                turn.append(time.perf_counter() - began)
+            seconds[subject.name].append(turn[uncounted:])
+    return seconds
 
 
-def timed_with_loading(interpreter, path, detail, size, runs):
+def timed_with_loading(subject, path, size, runs):
     """Seconds a batch, reading of the images included, for each of a few passes over them (Algorithm 5).
 
-    Returns them, and the predicted classes with their labels where there are labels.
+    Returns them, and the predicted classes with their labels.
     """
     seconds, done = [], 0
     while done < runs:
         began = time.perf_counter()
-        images, labels = read_images(path, detail)
+        images, labels = read_images(path, subject.detail)
         whole = [images[i : i + size] for i in range(0, len(images) - size + 1, size)]
         if not whole:
             raise Refusal("--batch: expected at most {} images; got {}".format(len(images), size))
-        predicted = [c for batch in whole for c in run(interpreter, batch).argmax(-1)]
+        predicted = [c for batch in whole for c in subject.run(batch).argmax(-1)]
         seconds.append((time.perf_counter() - began) / len(whole))
         done += len(whole)
     return seconds, predicted, labels
 
 
-def benchmark(path, Interpreter, runtime, options):
-    """The records of one file, one a protocol; without images there is nothing to load."""
+class Subject:
+    """What is timed: a function of a batch of its images, with its name, bytes, detail of its input, and facts."""
+
+    def __init__(self, name, size, run, detail, images, facts):
+        self.name, self.bytes, self.run, self.detail = name, size, run, detail
+        self.images, self.facts = images, facts
+
+
+def subject_of(path, Interpreter, runtime, options):
+    """The Subject of a file."""
+    interpreter = load(Interpreter, path, options)
+    detail, names = interpreter.get_input_details()[0], executed(interpreter)
+    facts = {
+        "runtime": runtime.split()[0],
+        "version": " ".join(runtime.split()[1:]),
+        "delegate": delegate(names),
+        "operations": names,
+        "peak_memory_bytes": peak_memory(path, options),
+    }
+    images, _ = read_images(options.images, detail)
+    return Subject(
+        os.path.basename(path), os.path.getsize(path), lambda batch: run(interpreter, batch), detail, images, facts
+    )
+
+
+def peak_memory(path, options):
+    """Bytes that loading the file and one run add to a process, at most; None where the system does not tell."""
+    command = [sys.executable, os.path.abspath(__file__), path, "--peak", "--runtime", options.runtime]
+    for name in ("threads", "batch"):
+        command += ["--" + name, str(getattr(options, name))]
+    if options.delegate:
+        command += ["--delegate", options.delegate]
+    child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return int(child.stdout) if child.returncode == 0 and child.stdout.strip().isdigit() else None
+
+
+def show_peak(path, Interpreter, options):
+    """Prints what `peak_memory` reads; runs in a process of its own."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    interpreter = load(Interpreter, path, options)
+    images, _ = read_images(None, interpreter.get_input_details()[0])
+    run(interpreter, images[: options.batch].repeat(options.batch, 0)[: options.batch])
+    unit = 1 if sys.platform == "darwin" else 1024
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+
+
+def joules():
+    """The energy that the processor has used, in J, where the system tells it (Linux powercap); else None."""
+    try:
+        with open(ENERGY) as file:
+            return int(file.read()) / 1e6
+    except (OSError, ValueError):
+        return None
+
+
+def energy_a_run(subject, size, runs):
+    """Joules of a run, of the whole processor; None where it is not told, or its counter turned over meanwhile."""
     import numpy as np
 
-    interpreter = load(Interpreter, path, options.threads, options.batch)
-    detail = interpreter.get_input_details()[0]
-    images, _ = read_images(options.images, detail)
-    in_memory = timed_in_memory(interpreter, images, options.batch, options.runs, options.warmup)
-    protocols, accuracy = [("memory", in_memory)], None
-    if options.images:
-        with_loading, predicted, labels = timed_with_loading(
-            interpreter, options.images, detail, options.batch, options.runs
-        )
-        protocols.append(("loading", with_loading))
-        accuracy = float(np.mean(np.array(predicted) == labels[: len(predicted)]))
+    batch = subject.images[np.arange(size) % len(subject.images)]
+    before = joules()
+    if before is None:
+        return None
+    for _ in range(runs):
+        subject.run(batch)
+    after = joules()
+    return (after - before) / runs if after is not None and after >= before else None
+
+
+def milliseconds(seconds):
+    """Mean, median and 90th percentile."""
+    import numpy as np
+
+    ms = np.array(seconds) * 1000
+    found = (ms.mean(), np.median(ms), np.percentile(ms, 90))
+    return {name: round(float(value), 5) for name, value in zip(("mean_ms", "median_ms", "p90_ms"), found)}
+
+
+def speedup(baseline, turns):
+    """How often the subject runs while the baseline runs once: of medians, and the least and most of the rounds."""
+    import numpy as np
+
+    ratios = [float(np.median(base) / np.median(turn)) for base, turn in zip(baseline, turns)]
+    whole = float(np.median(np.concatenate(baseline)) / np.median(np.concatenate(turns)))
+    return {"speedup": round(whole, 3), "speedup_least": round(min(ratios), 3), "speedup_most": round(max(ratios), 3)}
+
+
+def benchmark(subjects, options):
+    """The records of all subjects, one a protocol; without images there is nothing to load."""
+    import numpy as np
+
+    seconds = interleaved(subjects, options.batch, options.runs, options.warmup)
+    names = [subject.name for subject in subjects]
+    baseline = BASELINE if BASELINE in names else names[0]
     records = []
-    for protocol, seconds in protocols:
-        milliseconds = np.array(seconds) * 1000
-        records.append(
-            {
-                "file": os.path.basename(path),
-                "bytes": os.path.getsize(path),
-                "protocol": protocol,
-                "runtime": runtime.split()[0],
-                "version": " ".join(runtime.split()[1:]),
-                "device": device_name(),
-                "threads": options.threads,
-                "batch": options.batch,
-                "mean_ms": round(float(milliseconds.mean()), 5),
-                "median_ms": round(float(np.median(milliseconds)), 5),
-                "p90_ms": round(float(np.percentile(milliseconds, 90)), 5),
-                "runs": len(seconds),
-                "delegate": delegate(interpreter),
-                "accuracy": accuracy,
-            }
-        )
+    for subject in subjects:
+        turns = seconds[subject.name]
+        every = [s for turn in turns for s in turn]
+        compared = dict(speedup(seconds[baseline], turns), speedup_over=baseline)
+        protocols, accuracy = [("memory", every, compared)], None
+        if options.images:
+            with_loading, predicted, labels = timed_with_loading(subject, options.images, options.batch, options.runs)
+            protocols.append(("loading", with_loading, {}))
+            accuracy = float(np.mean(np.array(predicted) == labels[: len(predicted)]))
+        energy = energy_a_run(subject, options.batch, options.runs)
+        for protocol, times, more in protocols:
+            record = {"file": subject.name, "bytes": subject.bytes, "protocol": protocol, "device": device_name()}
+            record.update(subject.facts, threads=options.threads, batch=options.batch, runs=len(times))
+            record.update(milliseconds(times), accuracy=accuracy, joules_a_run=energy, **more)
+            records.append(record)
     return records
 
 
 def show(records):
     print("{device}; {runtime} {version}; threads {threads}, batch {batch}".format(**records[0]))
-    row = "{:<24} {:>10} {:<8} {:>9} {:>9} {:>9} {:>6} {:<18} {:>8}"
-    print(row.format("file", "bytes", "protocol", "mean ms", "median", "p90", "runs", "delegate", "accuracy"))
+    row = "{:<30} {:>10} {:<8} {:>9} {:>9} {:>9} {:>22} {:>9} {:<18} {:>8}"
+    heads = (
+        "file",
+        "bytes",
+        "protocol",
+        "mean ms",
+        "median",
+        "p90",
+        "times as fast",
+        "peak MB",
+        "delegate",
+        "accuracy",
+    )
+    print(row.format(*heads))
     for r in records:
         accuracy = "" if r["accuracy"] is None else "{:.1%}".format(r["accuracy"])
         times = ["{:.3f}".format(r[key]) for key in ("mean_ms", "median_ms", "p90_ms")]
-        print(row.format(r["file"], r["bytes"], r["protocol"], *times, r["runs"], r["delegate"], accuracy))
+        faster = "{speedup:.2f} ({speedup_least:.2f}-{speedup_most:.2f})".format(**r) if "speedup" in r else ""
+        peak = "" if r["peak_memory_bytes"] is None else "{:.1f}".format(r["peak_memory_bytes"] / 1e6)
+        print(row.format(r["file"], r["bytes"], r["protocol"], *times, faster, peak, r["delegate"], accuracy))
     print("memory: one batch already in memory. loading: reading the images included, per batch. Times of a batch.")
+    baseline = next(r["speedup_over"] for r in records if "speedup_over" in r)
+    print("times as fast: as {}, of medians; in brackets the least and most of {} rounds.".format(baseline, ROUNDS))
+    for r in records:
+        if r["joules_a_run"] is not None and r["protocol"] == "memory":
+            print("{}: {:.6f} J a run, of the whole processor".format(r["file"], r["joules_a_run"]))
 
 
 def positive(text):
@@ -231,7 +363,8 @@ class OneLine(argparse.ArgumentParser):
         raise Refusal(message)
 
 
-def parse(argv):
+def parse(argv, others=0):
+    """The options, and the files to time; others: what is timed beside them."""
     parser = OneLine(prog="benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help=".tflite file, or a folder of them")
     parser.add_argument("--images", help="sample.npz with images and labels; default: the one beside the files")
@@ -241,12 +374,14 @@ def parse(argv):
     parser.add_argument("--batch", type=positive, default=1, help="images a run (default: 1)")
     names = ["auto"] + [name.split(".")[0] for name in RUNTIMES]
     parser.add_argument("--runtime", choices=names, default="auto", help="default: the first installed, in this order")
+    parser.add_argument("--delegate", help="shared library of a delegate, as of a GPU; default: none but XNNPACK")
     parser.add_argument("--json", help="file to write the records to")
+    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.json and not os.path.isdir(os.path.dirname(options.json) or "."):
         raise Refusal("--json: expected a file in an existing folder; got {!r}".format(options.json))
     files = sorted(glob.glob(os.path.join(options.path, "*.tflite"))) if os.path.isdir(options.path) else [options.path]
-    if not files or not os.path.isfile(files[0]):
+    if not ((files and os.path.isfile(files[0])) or others):
         raise Refusal("expected a .tflite file or a folder of them; got {!r}".format(options.path))
     beside = os.path.join(os.path.dirname(files[0]), "sample.npz")
     if options.images is None and os.path.isfile(beside):
@@ -254,11 +389,17 @@ def parse(argv):
     return options, files
 
 
-def main(argv=None):
+def main(argv=None, others=()):
+    """Times the files that argv names; others: functions of the options that return further `Subject`s."""
     try:
-        options, files = parse(argv)
+        options, files = parse(argv, len(others))
         Interpreter, runtime = find_runtime(options.runtime)
-        records = [record for path in files for record in benchmark(path, Interpreter, runtime, options)]
+        options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
+        if options.peak:
+            show_peak(files[0], Interpreter, options)
+            return 0
+        subjects = [subject_of(path, Interpreter, runtime, options) for path in files]
+        records = benchmark(subjects + [other(options) for other in others], options)
     except Refusal as refusal:
         print("benchmark: {}".format(refusal), file=sys.stderr)
         return 2

@@ -1,87 +1,30 @@
-"""Keras net -> .tflite files, each loaded back and compared with the net before it may ship.
-
-float32   weights and arithmetic in 32-bit floats
-float16   weights in 16-bit floats: half the bytes
-int8      weights, activations, input and output in 8-bit integers, their ranges from training images
-sparse    float32; kernels of at least 30 % zeros are stored as indices and values
-"""
+"""Keras net -> .tflite files, each loaded back, run and compared with the net before it may ship."""
 
 import gzip
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from export.bundle import bundle
+from export.compact import compact
+from export.formats import FORMATS, convert
 from robust_tf import rundir
 from robust_tf.attacks.pgd import pgd
+from robust_tf.compression import atmc
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.subject import load_trained
+from robust_tf.models.kernels import multiply_adds
+from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar, quiet
+from robust_tf.terminal import progress_bar
 
 REPRESENTATIVE = 200  # training images that set the ranges of int8
 SAMPLE = 100  # test images that travel with the files, for the benchmark on the device
-
-
-def float32(converter, representative):
-    pass
-
-
-def float16(converter, representative):
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-
-
-def int8(converter, representative):
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None]] for image in representative)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-
-
-def sparse(converter, representative):
-    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-
-
-@dataclass(frozen=True)
-class Format:
-    """How a converter is set up, and what the file must reach to ship.
-
-    agreement: least fraction of images with the class that the Keras net predicts.
-    tolerance: largest |logit difference| relative to the largest |logit|.
-    """
-
-    configure: callable
-    agreement: float
-    tolerance: float
-
-
-FORMATS = {
-    "float32": Format(float32, agreement=0.999, tolerance=1e-4),
-    "float16": Format(float16, agreement=0.99, tolerance=1e-2),
-    "int8": Format(int8, agreement=0.95, tolerance=0.2),
-    "sparse": Format(sparse, agreement=0.999, tolerance=1e-4),
-}
-
-
-def convert(net, name, representative=()):
-    """The bytes of `net` in format `name`; representative: float32 images [N, H, W, C], for int8.
-
-    The net is handed over as one function of its variables: as a Keras model it would be traced layer by layer, which
-    takes a deep one five times as long.
-    """
-    owner = tf.Module()
-    owner.weights = net.variables
-    image = tf.TensorSpec((None, *net.input_shape[1:]), name="image")
-    function = tf.function(lambda x: net(x, training=False)).get_concrete_function(image)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], owner)
-    FORMATS[name].configure(converter, representative)
-    with quiet():
-        return converter.convert()
+LOST = 0.02  # robust accuracy that a file may lose against the net before it is flagged
 
 
 def compare(path, name, runtime, images, logits):
@@ -116,14 +59,17 @@ def export(config):
     x_adv, y_adv = attacked(logits_fn, x, y, attack, config)
 
     np.savez_compressed(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
-    files, left_out = [], []
+    files, left_out, smaller = [], [], None
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")
         for name in config.formats:
             partial = folder / f".{name}.partial"
             try:
-                partial.write_bytes(convert(net, name, representative))
-                files.append(proven(partial, name, x, y, logits, x_adv, y_adv))
+                if FORMATS[name].compact:
+                    smaller = smaller or compact(compactable(config.workdir, net))
+                shipped = smaller if FORMATS[name].compact else net
+                partial.write_bytes(convert(shipped, name, representative))
+                files.append(proven(partial, name, x, y, logits, x_adv, y_adv) | size(shipped))
                 partial.replace(folder / files[-1]["file"])
             except Exception as error:  # the converter and the runtimes raise types of their own
                 left_out.append({"format": name, "reason": " ".join(str(error).split())[:500]})
@@ -132,20 +78,59 @@ def export(config):
     for path in folder.glob("*.tflite"):  # of an earlier export, perhaps of another net
         if path.name not in [row["file"] for row in files]:
             path.unlink()
+    robust = float(np.mean(in_batches(logits_fn, x_adv).argmax(-1) == y_adv))
     manifest = {
         "files": files,
+        "class_names": dataset.class_names,
+        **size(net),
         "model_sha256": rundir.digest(Path(config.workdir) / "model.keras"),
         "left_out": left_out,
         "num_images": len(x),
         "keras_clean_accuracy": float(np.mean(logits.argmax(-1) == y)),
         "attack": {"name": "pgd on the Keras net", **attack, "seed": config.seed, "num_images": len(x_adv)},
-        "keras_robust_accuracy": float(np.mean(in_batches(logits_fn, x_adv).argmax(-1) == y_adv)),
+        "keras_robust_accuracy": robust,
+        "flags": [
+            f"{row['format']} loses {robust - row['robust_accuracy']:.1%} of robust accuracy against the net"
+            for row in files
+            if robust - row["robust_accuracy"] > LOST
+        ],
     }
     rundir.write_json(folder / "manifest.json", manifest)
     show(manifest, folder)
+    if files and config.bundle:
+        print(bundle(folder, Path(config.workdir).resolve().name, dataset.class_names, preprocessing(net)))
     if not files:
         raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0]['reason']}")
     return manifest
+
+
+def preprocessing(net):
+    """What a file expects of an image."""
+    return {
+        "image_shape": net.input_shape[1:],
+        "layout": "height, width, channels",
+        "pixels": "float32 in [0, 1]: 8-bit values divided by 255; int8 files want round(x / scale) + zero_point",
+        "normalisation": "inside the file",
+        "scores": "logits, one a class, in the order of labels.txt",
+    }
+
+
+def current(config):
+    """The manifest of an earlier export of this very net, None without one."""
+    path = Path(config.workdir) / "export" / "manifest.json"
+    manifest = rundir.read_json(path) if path.exists() else {}
+    return manifest if manifest.get("model_sha256") == rundir.digest(Path(config.workdir) / "model.keras") else None
+
+
+def compactable(workdir, net):
+    """What `compact` starts from: of ATMC's run the factors, of which it multiplies out those that do not pay."""
+    path = Path(workdir) / "factorised.keras"
+    return atmc.halved(load_net(path)) if path.exists() else net
+
+
+def size(net):
+    """Parameters and multiply-adds of a net: what compaction makes smaller."""
+    return {"parameters": net.count_params(), "multiply_adds": sum(multiply_adds(net).values())}
 
 
 def in_batches(function, x, batch_size=500):
@@ -188,17 +173,22 @@ def show(manifest, folder):
     """Prints the manifest as a table."""
     attack = manifest["attack"]
     table = Table(
-        "format", "bytes", "gzip", "clean", "under PGD*", "agrees", "max |diff|",
+        Column("format", no_wrap=True), "bytes", "gzip", "clean", "under PGD*", "agrees", "|diff|",
         title=f"{folder}: {manifest['num_images']:,} test images",
         caption=f"* examples of the Keras net, {attack['norm']} eps {attack['eps']:g}, {attack['steps']} steps,"
         f" {attack['num_images']:,} images",
     )  # fmt: skip
     for row in manifest["files"]:
-        table.add_row(
-            row["format"], f"{row['bytes']:,}", f"{row['gzip_bytes']:,}", f"{row['clean_accuracy']:.2%}",
-            f"{row['robust_accuracy']:.2%}", f"{row['agreement']:.2%}", f"{row['max_abs_diff']:.2g}",
-        )  # fmt: skip
+        numbers = [f"{row[key]:,}" for key in ("bytes", "gzip_bytes")]
+        fractions = [f"{row[key]:.2%}" for key in ("clean_accuracy", "robust_accuracy", "agreement")]
+        table.add_row(row["format"], *numbers, *fractions, f"{row['max_abs_diff']:.2g}")
     console = Console()
     console.print(table)
+    smaller = next((row for row in manifest["files"] if FORMATS[row["format"]].compact), None)
+    if smaller:
+        counts = [f"{smaller[key]:,} of {manifest[key]:,}" for key in ("parameters", "multiply_adds")]
+        console.print("compact: {} parameters, {} multiply-adds".format(*counts), highlight=False)
+    for flag in manifest["flags"]:
+        console.print(f"warning: {flag}", highlight=False, soft_wrap=True)
     for row in manifest["left_out"]:
         console.print(f"left out: {row['format']}: {row['reason']}", highlight=False, soft_wrap=True)

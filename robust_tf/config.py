@@ -304,7 +304,7 @@ class EvaluateConfig:
     seed: int = flag(whole(0), "0", "seed of the random starts")
 
 
-FORMATS = ("float32", "float16", "int8", "sparse")
+FORMATS = ("float32", "float16", "dynamic", "int8", "sparse", "compact", "compact-int8", "compact-sparse")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,6 +318,17 @@ class ExportConfig:
     attack_images: int = flag(whole(1), "500", "of these, the first that are also attacked through the float net")
     steps: int = flag(whole(1), "20", "gradient steps of that attack")
     seed: int = flag(whole(0), "0", "seed of its random starts")
+    lint: bool = flag(
+        SWITCH,
+        False,
+        "print, for each file, which layers run in sparse kernels on an ARM device, which not, and why; files that are"
+        " there already, of this very net, are not written again",
+    )
+    bundle: bool = flag(
+        SWITCH,
+        False,
+        "also write WORKDIR/export/bundle.tar.gz for a device: all files, labels, sample images, manifest, benchmark",
+    )
 
 
 def _define(Config):

@@ -1,6 +1,7 @@
 """The run directory: what each stage leaves for the next, as plain files.
 
 config.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
+factorised.keras (atmc)
 """
 
 import dataclasses
@@ -20,7 +21,11 @@ FREE = ("workdir", "data_dir", "epochs", "dry_run")
 def write_json(path, record):
     """Writes atomically: a reader sees the old file or the new one."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    replace(path, lambda partial: partial.write_text(json.dumps(record, indent=2) + "\n"))
+    replace(path, lambda partial: partial.write_text(json_text(record)))
+
+
+def json_text(record):
+    return json.dumps(record, indent=2) + "\n"
 
 
 def read_json(path):

@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from export.tflite import compare, convert, export
+from export.compact import compact
+from export.formats import convert
+from export.tflite import compare, export
 from robust_tf.compression.admm import Admm
 from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, parse
 from robust_tf.data import DATASETS, DataSet
@@ -74,9 +76,10 @@ def test_every_net_takes_an_admm_step_and_ships(name, tmp_path):
     admm.project_hard(N // 5)
     assert sum(np.count_nonzero(w) for w in kernels(net)) == N // 5
 
-    path = tmp_path / "model.tflite"
-    path.write_bytes(convert(net, "float32"))
-    compare(path, "float32", "ai_edge_litert", x[:8], inference(net)(x[:8]).numpy())
+    path, logits = tmp_path / "model.tflite", inference(net)(x[:8]).numpy()
+    for name, shipped in (("float32", net), ("compact", compact(net))):
+        path.write_bytes(convert(shipped, name))
+        compare(path, name, "ai_edge_litert", x[:8], logits)
 
 
 DEFAULT = {("mobilenet_v1", method) for method in RECIPES}

@@ -1,5 +1,7 @@
 """bin/export_tflite."""
 
+from pathlib import Path
+
 from robust_tf.commands import run
 from robust_tf.config import ExportConfig
 from robust_tf.rundir import trained
@@ -10,9 +12,14 @@ def check(config):
 
 
 def work(config):
-    from export.tflite import export
+    from export import lint
+    from export.tflite import current, export
 
-    export(config)
+    manifest = current(config) if config.lint and not config.bundle else None
+    manifest = manifest or export(config)
+    for row in manifest["files"] if config.lint else ():
+        path = Path(config.workdir) / "export" / row["file"]
+        lint.show(path, lint.lint(path))
 
 
 def main():

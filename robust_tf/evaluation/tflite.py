@@ -12,7 +12,7 @@ from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
 # The first that is installed is the one whose accuracies are reported.
-RUNTIMES = ("tflite_runtime", "ai_edge_litert")
+RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow")
 
 
 def installed_runtimes():
@@ -28,7 +28,7 @@ def installed_runtimes():
 
 def interpreter(path, runtime, threads=1):
     """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES. Raises Refusal."""
-    module = importlib.import_module(f"{runtime}.interpreter")
+    module = tf.lite if runtime == "tensorflow" else importlib.import_module(f"{runtime}.interpreter")
     try:
         with quiet():
             loaded = module.Interpreter(model_path=str(path), num_threads=threads)

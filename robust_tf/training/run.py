@@ -53,7 +53,7 @@ def train(config):
             extends = config.extend_while_improving and stage is stages[-1]
             run_stage(config, workdir, net, stage, first, N, data, validation, extends)
         first += stage.epochs
-    net, factors = delivered(config, net)
+    net, factors = delivered(config, workdir, net)
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
     record = summary(config, dataset, workdir, net, N, factors, validation, len(held_out[0]))
@@ -168,10 +168,11 @@ def guards(config, stage, first, last, extends, history, best, progress):
     return watched
 
 
-def delivered(config, net):
-    """The net of plain layers that ships, and ATMC's report of its factors, None without factors."""
+def delivered(config, workdir, net):
+    """The net of plain layers that ships, and ATMC's report of its factors, which are saved too; None without them."""
     if not any(atmc.is_factorised(layer) for layer in net.layers):
         return net, None
+    keep_or_save(workdir / "factorised.keras", net)
     return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 from rich.console import Console
 
-from export.tflite import convert
+from export.formats import convert
 from robust_tf import rundir
 from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
 from robust_tf.data import DATASETS

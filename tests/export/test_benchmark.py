@@ -11,7 +11,7 @@ import pytest
 import tf_keras as keras
 
 from export import benchmark_tflite
-from export.tflite import convert
+from export.formats import convert
 from robust_tf.commands.benchmark import arguments
 
 SCRIPT = Path(benchmark_tflite.__file__)

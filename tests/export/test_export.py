@@ -5,7 +5,9 @@ import pytest
 import tf_keras as keras
 
 from export import tflite as export_tflite
-from export.tflite import FORMATS, compare, convert
+from export.compact import compact
+from export.formats import FORMATS, convert
+from export.tflite import compare
 from robust_tf import config
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernels
@@ -25,7 +27,7 @@ def net():
 def test_files_agree_with_the_net(net, name, digits, tmp_path):
     x, logits = digits[0][:100], net(digits[0][:100]).numpy()
     path = tmp_path / "model.tflite"
-    path.write_bytes(convert(net, name, x))
+    path.write_bytes(convert(compact(net) if FORMATS[name].compact else net, name, x))
     scores, agreed = compare(path, name, "ai_edge_litert", x, logits)
     assert scores.shape == (100, 10)
     assert agreed["agreement"] >= FORMATS[name].agreement
@@ -37,10 +39,15 @@ def test_the_flag_names_every_format():
 
 
 def test_bytes_tell_the_formats_apart(net, digits):
-    size = {name: len(convert(net, name, digits[0][:50])) for name in FORMATS}
+    smaller = compact(net)
+    size = {name: len(convert(smaller if FORMATS[name].compact else net, name, digits[0][:50])) for name in FORMATS}
     assert size["float16"] < 0.6 * size["float32"]
     assert size["int8"] < 0.4 * size["float32"]
     assert size["sparse"] < 0.7 * size["float32"]
+    assert size["dynamic"] < 0.4 * size["float32"]
+    assert size["compact"] < size["float32"]
+    assert size["compact-int8"] < size["int8"]
+    assert size["compact-sparse"] < size["sparse"]
 
 
 def test_another_net_does_not_agree(net, digits, tmp_path):
