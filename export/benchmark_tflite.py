@@ -244,15 +244,22 @@ def peak_memory(path, options):
 
 
 def show_peak(path, Interpreter, options):
-    """Prints what `peak_memory` reads; runs in a process of its own."""
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Prints what `peak_memory` reads, nothing where the system does not tell; runs in a process of its own."""
+    before = memory("VmRSS")
     interpreter = load(Interpreter, path, options)
     images, _ = read_images(None, interpreter.get_input_details()[0])
     run(interpreter, images[: options.batch].repeat(options.batch, 0)[: options.batch])
-    unit = 1 if sys.platform == "darwin" else 1024
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+    if before is not None:
+        print(max(memory("VmHWM") - before, 0))
+
+
+def memory(key):
+    """A line of this process' status (Linux) in bytes; None elsewhere."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
+    except (OSError, StopIteration):
+        return None
 
 
 def joules():
@@ -325,19 +332,8 @@ def benchmark(subjects, options):
 def show(records):
     print("{device}; {runtime} {version}; threads {threads}, batch {batch}".format(**records[0]))
     row = "{:<30} {:>10} {:<8} {:>9} {:>9} {:>9} {:>22} {:>9} {:<18} {:>8}"
-    heads = (
-        "file",
-        "bytes",
-        "protocol",
-        "mean ms",
-        "median",
-        "p90",
-        "times as fast",
-        "peak MB",
-        "delegate",
-        "accuracy",
-    )
-    print(row.format(*heads))
+    times = ("mean ms", "median", "p90")
+    print(row.format("file", "bytes", "protocol", *times, "times as fast", "peak MB", "delegate", "accuracy"))
     for r in records:
         accuracy = "" if r["accuracy"] is None else "{:.1%}".format(r["accuracy"])
         times = ["{:.3f}".format(r[key]) for key in ("mean_ms", "median_ms", "p90_ms")]

@@ -6,7 +6,7 @@ dynamic         weights in 8-bit integers, activations quantised as they come
 int8            weights, activations, input and output in 8-bit integers, their ranges from training images
 sparse          float32; kernels of at least 30 % zeros are stored as indices and values. Dense layers of which whole
                 blocks of 4 inputs are zero (--projection=block) run in a sparse kernel, on any processor
-compact         float32, of the physically smaller net of `export.compact`
+compact         float32, of the physically smaller net of `export.compact` and `export.columns`
 compact-int8    int8, of the same
 compact-sparse  sparse, of the same: the fewest bytes
 """

@@ -5,9 +5,9 @@ Read from the graph in the file, by the rules of the runtimes:
 dense layers   a kernel stored in sparse form without DENSIFY before it runs in the runtime's own sparse kernel, on any
                processor: blocks of 4 inputs (16 for int8), or few enough single weights
 convolutions   XNNPACK (on ARM) runs 1x1 convolutions sparse, in a cluster of float layers that it can keep in NCHW:
-               from a 3x3 convolution of stride 2 on three channels with explicit padding, through 1x1 convolutions, 3x3 and
-               5x5 depthwise ones, sums, products and element-wise layers, to the mean over the image; more than two
-               thirds of the cluster's 1x1 weights are zero, and the file stores them in sparse form
+               from a 3x3 convolution of stride 2 on three channels with explicit padding, through 1x1 convolutions,
+               3x3 and 5x5 depthwise ones, sums, products and element-wise layers, to the mean over the image; more than
+               two thirds of the cluster's 1x1 weights are zero, and the file stores them in sparse form
 """
 
 from dataclasses import dataclass

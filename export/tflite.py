@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from export.bundle import bundle
+from export.columns import columns_as_channels
 from export.compact import compact
 from export.formats import FORMATS, convert
 from robust_tf import rundir
@@ -66,7 +67,7 @@ def export(config):
             partial = folder / f".{name}.partial"
             try:
                 if FORMATS[name].compact:
-                    smaller = smaller or compact(compactable(config.workdir, net))
+                    smaller = smaller or columns_as_channels(compact(compactable(config.workdir, net)))
                 shipped = smaller if FORMATS[name].compact else net
                 partial.write_bytes(convert(shipped, name, representative))
                 files.append(proven(partial, name, x, y, logits, x_adv, y_adv) | size(shipped))
