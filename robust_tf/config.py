@@ -47,7 +47,7 @@ class TrainConfig:
     )
     data_dir: str = flag(TEXT, None, "folder of TensorFlow Datasets, or your own; default: ~/tensorflow_datasets")
     image_size: tuple = flag(
-        image_size(8), "64", "folder: size that the images are scaled to, three channels", dataset=("folder",)
+        image_size(8, 2048), "64", "folder: size that the images are scaled to, three channels", dataset=("folder",)
     )
     augment: tuple = flag(
         listed(one_of(AUGMENTATIONS)),
@@ -60,7 +60,7 @@ class TrainConfig:
         "lenet",
         "net; your own: a function(input_shape, num_classes) that returns a tf_keras model of logits, uncompiled",
     )
-    width: float = flag(real(0, above=True), "1", "factor on the net's units", model=tuple(MODELS))
+    width: float = flag(real(0, 32, above=True), "1", "factor on the net's units", model=tuple(MODELS))
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too", model=("lenet",))
     method: str = flag(
         one_of(RECIPES),

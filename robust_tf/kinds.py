@@ -55,14 +55,14 @@ def listed(kind):
     return Kind(f"comma-separated, each once: {kind.expected}", read)
 
 
-def image_size(least):
+def image_size(least, most):
     """ "48x64" -> (48, 64), height and width in pixels; "64" -> (64, 64)."""
 
     def read(text):
         sizes = tuple(int(part) for part in text.split("x"))
-        return (sizes * 2)[:2] if len(sizes) <= 2 and min(sizes) >= least else None
+        return (sizes * 2)[:2] if len(sizes) <= 2 and least <= min(sizes) <= max(sizes) <= most else None
 
-    return Kind(f"pixels, HEIGHTxWIDTH or one number for both, at least {least}", read)
+    return Kind(f"pixels, HEIGHTxWIDTH or one number for both, {least} to {most}", read)
 
 
 def net(names):

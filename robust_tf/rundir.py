@@ -1,6 +1,6 @@
 """The run directory: what each stage leaves for the next, as plain files.
 
-config.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
+config.json  classes.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
 factorised.keras (atmc)
 """
 
@@ -99,6 +99,16 @@ def claim(config):
     except OSError as error:
         raise Refusal(f"--workdir={workdir}: expected a writable folder; got {error}") from None
     return workdir
+
+
+def class_names(workdir):
+    """The classes that a run learns, as a list; None where it does not say."""
+    workdir = Path(workdir)
+    if (workdir / "classes.json").exists():
+        return read_json(workdir / "classes.json")
+    if (workdir / "summary.json").exists():
+        return read_json(workdir / "summary.json").get("class_names")
+    return None
 
 
 def trained(workdir, flag="workdir"):

@@ -235,7 +235,7 @@ def test_radii_that_the_run_cannot_lend(flags, run, message):
 
 
 def test_refusals_of_export():
-    with pytest.raises(Refusal, match="one of float32, float16, int8, sparse"):
+    with pytest.raises(Refusal, match="one of float32, float16, dynamic, int8, sparse, compact"):
         parse(ExportConfig, ["--workdir=x", "--formats=float64"])
 
 

@@ -48,15 +48,17 @@ def files(split, data_dir, names):
 
 
 def _is_image(path):
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in SUFFIXES and path.name[0] != "."
 
 
 def load(split, data_dir, image_size):
     """Images uint8 [N, H, W, 3], labels int64 [N]: each image scaled to image_size = (H, W), its whole area.
 
-    Raises Refusal for a file that is no image.
+    The classes are mixed, in an order that is always the same, so that the first images are of all of them. Raises
+    Refusal for a file that is no image.
     """
     listed = files(split, data_dir, class_names(data_dir))
+    listed = [listed[i] for i in np.random.default_rng(0).permutation(len(listed))]
     images = np.empty((len(listed), *image_size, 3), np.uint8)
     with progress_bar() as progress:
         task = progress.add_task(f"reading {split}", total=len(listed), unit="images")

@@ -12,8 +12,10 @@ from robust_tf.refusal import Refusal
 
 def load_tfds(name, split, data_dir=None):
     """Images uint8 [N, H, W, C], labels int64 [N]. Raises Refusal where the set is neither there nor to be had."""
-    builder = tfds.builder(name, data_dir=data_dir)
+    where = data_dir or "its usual folder"
     try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        where = builder.data_dir
         if not builder.is_prepared():
             find_hosts(builder)
             builder.download_and_prepare()
@@ -21,7 +23,7 @@ def load_tfds(name, split, data_dir=None):
     except Exception as error:  # tfds raises many types: connection, permission, checksum, damaged files
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(
-            f"--data_dir: expected the data set {name} in {builder.data_dir}, or a network to download it from;"
+            f"--data_dir: expected the data set {name} in {where}, or a network to download it from;"
             f" got {type(error).__name__}: {reason}"
         ) from error
     return np.asarray(data["image"]), np.asarray(data["label"], np.int64)

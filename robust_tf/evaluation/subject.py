@@ -37,14 +37,14 @@ def load_trained(config):
     data_dir = config.data_dir or trained_as["data_dir"]
     dataset = described(trained_as["dataset"], data_dir, trained_as["image_size"])
     if trained_as["dataset"] == "folder":
-        check_classes(path.with_name("summary.json"), dataset, data_dir)
+        check_classes(config.workdir, dataset, data_dir)
     return load_net(path, trained_as["model"]), trained_as, dataset, data_dir
 
 
-def check_classes(summary, dataset, data_dir):
-    """Raises Refusal where the user's folder has not the classes of the run's summary."""
-    learned = rundir.read_json(summary)["class_names"]
-    if list(dataset.class_names) != learned:
+def check_classes(workdir, dataset, data_dir):
+    """Raises Refusal where the user's folder has not the classes of the run."""
+    learned = rundir.class_names(workdir)
+    if learned is not None and list(dataset.class_names) != learned:
         raise Refusal(
             f"--data_dir={data_dir}: expected the classes that the net learned, {', '.join(learned)}; got"
             f" {', '.join(dataset.class_names)}"

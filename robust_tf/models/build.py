@@ -16,5 +16,8 @@ def build(config, dataset):
             shape, num_classes, width=config.width, normalisation=dataset.normalisation, **options
         )
     except ValueError as error:  # Keras', of images that a layer leaves nothing of
-        reason = next((line for line in str(error).splitlines() if "dimension" in line), str(error)).split(" for ")[0]
-        raise Refusal(f"--model={config.model}: expected larger images; got {shape}: {reason}") from error
+        negative = next((line for line in str(error).splitlines() if "dimension" in line), None)
+        if negative:
+            reason = negative.split(" for ")[0]
+            raise Refusal(f"--model={config.model}: expected larger images; got {shape}: {reason}") from error
+        raise Refusal(f"--width: expected one that leaves each layer filters; got {config.width:g}: {error}") from error

@@ -13,7 +13,8 @@ def scaled(units, width):
 def kernel_layers(net):
     """Layers of `net` that own a kernel, in forward order."""
     owners = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense
-    return [layer for layer in net.layers if isinstance(layer, owners)]
+    transposed = keras.layers.Conv2DTranspose  # a Conv2D to Keras, with its kernel the other way round
+    return [layer for layer in net.layers if isinstance(layer, owners) and not isinstance(layer, transposed)]
 
 
 def is_depthwise(layer):

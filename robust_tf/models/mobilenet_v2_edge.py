@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
 from robust_tf.models.mobilenet_v2 import BODY
-from robust_tf.models.normed import conv_bn, norm, pixels
+from robust_tf.models.normed import conv_bn, he_depthwise, norm, pixels
 
 layers = keras.layers
 
@@ -27,7 +27,8 @@ def mobilenet_v2_edge(input_shape, num_classes, width=1.0, normalisation=None):
     """
     image, x = pixels(input_shape, normalisation)
     x = layers.ZeroPadding2D(1, name="stem_pad")(x)
-    x = norm(explicit(layers.Conv2D, "stem", 2, scaled(32, width))(x), "stem")
+    stem = layers.Conv2D(scaled(32, width), 3, 2, use_bias=False, kernel_initializer="he_normal", name="stem")
+    x = norm(stem(x), "stem")
     for s, (t, c, n, stride) in enumerate(BODY, 1):
         for b in range(1, n + 1):
             x = inverted_residual(x, t, scaled(c, width), stride if b == 1 else 1, f"stage{s}_block{b}")
@@ -37,17 +38,15 @@ def mobilenet_v2_edge(input_shape, num_classes, width=1.0, normalisation=None):
     return keras.Model(image, logits, name="mobilenet_v2_edge")
 
 
-def explicit(Layer, name, stride, *filters):
-    """A 3x3 convolution that pads nothing itself."""
-    return Layer(*filters, kernel_size=3, strides=stride, padding="valid", use_bias=False, name=name)
-
-
 def inverted_residual(x, t, channels, stride, name):
     """Widened t times by a 1x1 convolution, filtered depthwise, narrowed by another; added to x where shapes agree."""
     shortcut = x
     x = conv_bn(x, t * x.shape[-1], 1, f"{name}_expand")
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    x = norm(explicit(layers.DepthwiseConv2D, f"{name}_depthwise", stride)(x), f"{name}_depthwise")
+    depthwise = layers.DepthwiseConv2D(
+        3, stride, use_bias=False, depthwise_initializer=he_depthwise(3), name=f"{name}_depthwise"
+    )
+    x = norm(depthwise(x), f"{name}_depthwise")
     x = conv_bn(x, channels, 1, f"{name}_project", relu=False)
     if stride != 1 or shortcut.shape[-1] != channels:
         return x

@@ -39,6 +39,14 @@ def conv_bn(x, filters, size, name, stride=1, relu=True):
 def depthwise_bn(x, size, name, stride=1, relu=True):
     """One filter a channel."""
     depthwise = layers.DepthwiseConv2D(
-        size, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=name
+        size, stride, padding="same", use_bias=False, depthwise_initializer=he_depthwise(size), name=name
     )
     return norm(depthwise(x), name, relu)
+
+
+def he_depthwise(size):
+    """He's initial weights of a depthwise kernel, N(0, 2 / size^2): each output sees size^2 values of one channel.
+
+    Keras' "he_normal" takes all channels for inputs: weights that much too small, which a global top-k would all prune.
+    """
+    return keras.initializers.RandomNormal(stddev=(2 / size**2) ** 0.5)

@@ -3,12 +3,13 @@
 import importlib
 import os
 import sys
+import tempfile
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.models.kernels import kernels
+from robust_tf.models.kernels import kernel_layers
 from robust_tf.refusal import Refusal
 
 
@@ -19,7 +20,7 @@ def import_own(address):
         sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # the user's module may raise anything
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         raise Refusal(
             f"--model={address}: expected an importable package.module:function; got {type(error).__name__}: {error}"
         ) from error
@@ -33,7 +34,7 @@ def own_net(address, input_shape, num_classes):
     function = import_own(address)
     try:
         net = function(input_shape, num_classes)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Refusal(
             f"--model={address}: expected a net for images {input_shape} and {num_classes} classes; got"
             f" {type(error).__name__}: {error}"
@@ -59,11 +60,62 @@ def check(net, address, input_shape, num_classes):
         refuse(f"images of shape {(None, *input_shape)}", net.input_shape if net.built else "no input shape")
     if net.output_shape != (None, num_classes):
         refuse(f"logits of shape {(None, num_classes)}", net.output_shape)
-    if not kernels(net):
+    twice = [entry["name"] for entry in functional(net).get_config()["layers"] if len(entry["inbound_nodes"]) > 1]
+    if twice:
+        refuse("layers that are called once", f"{twice[0]}, called more than once")
+    if not kernel_layers(net):
         refuse("convolution or dense layers", "none")
-    x = np.random.default_rng(0).random((8, *input_shape), np.float32)
-    if are_probabilities(net(x, training=False)):
-        refuse("logits", "probabilities: leave the softmax out")
+    unknown = [layer for layer in net.layers if layer not in kernel_layers(net) and has_matrix(layer)]
+    if unknown:
+        refuse(
+            "kernels in Conv2D, DepthwiseConv2D and Dense layers alone, which are counted and pruned",
+            f"{unknown[0].name} ({type(unknown[0]).__name__})",
+        )
+    grouped = [layer for layer in kernel_layers(net) if getattr(layer, "groups", 1) > 1]
+    if grouped:
+        refuse("convolutions of one group", f"{grouped[0].name} of {grouped[0].groups}")
+    other = [layer for layer in net.layers if layer.compute_dtype != "float32" and layer.weights]
+    if other:
+        refuse("float32 layers", f"{other[0].name} in {other[0].compute_dtype}")
+    check_outputs(net, input_shape, refuse)
+    check_saves(net, refuse)
+
+
+def functional(net):
+    return keras.Model(net.inputs, net.outputs)
+
+
+def has_matrix(layer):
+    """Whether a layer has trainable weights beyond a vector."""
+    return any(len(w.shape) > 1 for w in layer.trainable_weights)
+
+
+def check_outputs(net, input_shape, refuse):
+    """Refuses what is no logits, or has no gradient."""
+    x = tf.constant(np.random.default_rng(0).random((8, *input_shape), np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        z = net(x, training=False)
+    last = getattr(net.layers[-1], "activation", None)
+    if are_probabilities(z) or last in (keras.activations.softmax, keras.activations.sigmoid):
+        refuse("logits", "probabilities: leave the softmax, or sigmoid, out")
+    if tape.gradient(z, x) is None:
+        refuse("logits with a gradient", "none with respect to the image")
+
+
+def check_saves(net, refuse):
+    """Refuses a net that Keras cannot save and read back in its safe mode, as every later command does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.keras")
+        try:
+            net.save(path)
+            keras.models.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises many types
+            refuse(
+                "a net that Keras saves and reads back (layers of your own with get_config and"
+                " @keras.saving.register_keras_serializable(), no Lambda)",
+                f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            )
 
 
 def are_probabilities(z):

@@ -241,11 +241,12 @@ class Explosion(keras.callbacks.Callback):
     Args:
       history: the `History` of the run.
       first: first epoch of the stage.
+      adversarial: whether the stage trains on adversarial images; else those of validation may cost anything.
     """
 
-    def __init__(self, history, first):
+    def __init__(self, history, first, adversarial=True):
         super().__init__()
-        self.history, self.first = history, first
+        self.history, self.first, self.adversarial = history, first, adversarial
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
@@ -256,7 +257,7 @@ class Explosion(keras.callbacks.Callback):
         guess = math.log(self.model.net.output_shape[-1])
         if earlier and logs["adversarial_loss"] > 2 * max(guess, min(map(float, earlier))):
             self._fail(f"the adversarial loss exploded to {logs['adversarial_loss']:.3g} in epoch {epoch + 1}")
-        if logs.get("val_adversarial_loss", 0) > 100 * guess:
+        if self.adversarial and logs.get("val_adversarial_loss", 0) > 100 * guess:
             loss = logs["val_adversarial_loss"]
             self._fail(f"the adversarial loss of the projected net exploded to {loss:.3g} in epoch {epoch + 1}")
 

@@ -8,10 +8,12 @@ from rich.table import Table
 
 from robust_tf.config import COMPRESSING
 from robust_tf.data import described
+from robust_tf.data.pipeline import held_out
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds
-from robust_tf.training.constraint import budget, check_feasible
+from robust_tf.training.constraint import budget
 from robust_tf.training.cost import costs, speed
+from robust_tf.training.run import check_run, start_from
 
 GPU = 5e12  # operations a second that a data-centre GPU sustains in float32 training, a round figure
 
@@ -20,14 +22,15 @@ def dry_run(config):
     """Prints the resolved configuration, the net's size, the operations of each stage and the time they would take."""
     dataset = described(config.dataset, config.data_dir, config.image_size)
     net = build(config, dataset)
-    if config.method in COMPRESSING:
-        check_feasible(config, net)
+    check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
+    if config.init_from:
+        start_from(config, net)
     console = Console(highlight=False)
     console.print("\n".join(flagfile(config)), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())
     kept = f", {budget(config.ratio, N):,} kept" if config.method in COMPRESSING else ""
     console.print(
-        f"\n{config.model}: {net.count_params():,} parameters, {N:,} of them kernel weights{kept};"
+        f"\n{config.model}: {count(net.trainable_weights):,} parameters, {N:,} of them kernel weights{kept};"
         f" {macs:,} multiply-adds an image"
     )
     rows, here = costs(config, net, dataset.train_images), speed(net)

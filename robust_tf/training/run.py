@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf import rundir
+from robust_tf.attacks.bounds import check_bounded
 from robust_tf.compression import atmc
 from robust_tf.config import COMPRESSING
 from robust_tf.data import described
@@ -32,18 +33,15 @@ def train(config):
     dataset = described(config.dataset, config.data_dir, config.image_size)
     net = build(config, dataset)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
-    if len(data[0]) < config.batch_size:
-        raise Refusal(f"--batch_size: expected at most the {len(data[0])} training images; got {config.batch_size}")
-    check_schedules(config, len(data[0]) // config.batch_size)
+    check_run(config, dataset, net, len(data[0]))
     validation = batches(*held_out, batch_size=500)
     N = count(kernels(net))
 
     if config.init_from:
         start_from(config, net)
-    if config.method in COMPRESSING:
-        check_feasible(config, net)
 
     workdir = rundir.claim(config)
+    rundir.write_json(workdir / "classes.json", dataset.class_names)
     stages = [stage for stage in RECIPES[config.method](config) if stage.epochs or stage.first]
     first = 0
     for stage in stages:
@@ -60,6 +58,30 @@ def train(config):
     keep_or_save(workdir / "model.keras", net)
     rundir.write_json(workdir / "summary.json", record)
     return workdir
+
+
+def check_run(config, dataset, net, images):
+    """Raises Refusal for what can be seen to fail before anything is trained, or written.
+
+    Args:
+      images: number of training images, without those that validate.
+    """
+    if images < 4:
+        raise Refusal(f"--dataset={config.dataset}: expected at least 5 training images; got {images}")
+    if images < config.batch_size:
+        raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
+    check_schedules(config, images // config.batch_size)
+    workdir = rundir.claimable(config)
+    for flag, folder in (("workdir", workdir), ("init_from", config.init_from)):
+        if folder and (known := rundir.class_names(folder)) not in (None, list(dataset.class_names)):
+            raise Refusal(
+                f"--{flag}={folder}: expected the classes that it learned, {', '.join(known)}; got"
+                f" {', '.join(dataset.class_names)}"
+            )
+    if config.method in COMPRESSING:
+        check_feasible(config, net)
+    if config.loss == "ibp":
+        check_bounded(net)
 
 
 def check_schedules(config, steps_per_epoch):
@@ -160,7 +182,7 @@ def restore(state, manager):
 
 def guards(config, stage, first, last, extends, history, best, progress):
     """The callbacks that may end a stage early, or late; before the checkpoints, so that those hold no exploded net."""
-    watched = [callbacks.Explosion(history, first)]
+    watched = [callbacks.Explosion(history, first, stage.adversarial)]
     if stage.adversarial and config.attack == "fgsm_rs":
         watched.append(callbacks.CatastrophicOverfitting(history, first, best, progress.console))
     if extends:
@@ -195,6 +217,9 @@ def start_from(config, net):
         if earlier[key] != as_json[key]:
             raise Refusal(f"--init_from={config.init_from}: expected --{key}={as_json[key]}; got {earlier[key]}")
     weights = load_net(path, earlier["model"]).get_weights()
-    if [w.shape for w in weights] != [w.shape for w in net.get_weights()]:
+    if len(weights) != len(net.get_weights()):
         raise Refusal(f"--init_from={config.init_from}: expected a net of whole kernels; got one of thin layers")
+    for ours, theirs in zip(net.get_weights(), weights):
+        if ours.shape != theirs.shape:
+            raise Refusal(f"--init_from={config.init_from}: expected weights of shape {ours.shape}; got {theirs.shape}")
     net.set_weights(weights)

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.models.own import import_own, own_net
@@ -47,6 +48,59 @@ def failing(input_shape, num_classes):
     raise RuntimeError("out of ideas")
 
 
+def leaving(input_shape, num_classes):
+    raise SystemExit("bye")
+
+
+def with_layer(layer, input_shape, num_classes, activation=None):
+    x = image = keras.Input(input_shape)
+    x = layer(x) if layer else x
+    return keras.Model(image, layers.Dense(num_classes, activation=activation)(layers.Flatten()(x)))
+
+
+def sigmoid(*shape):
+    return with_layer(None, *shape, activation="sigmoid")
+
+
+def twice(*shape):
+    shared = layers.Conv2D(shape[0][-1], 3, padding="same", name="shared")
+    return with_layer(lambda x: shared(shared(x)), *shape)
+
+
+def transposed(*shape):
+    return with_layer(layers.Conv2DTranspose(2, 3), *shape)
+
+
+def grouped(*shape):
+    return with_layer(layers.Conv2D(3, 3, groups=3, name="conv"), *shape)
+
+
+def half(*shape):
+    return with_layer(layers.Conv2D(3, 3, dtype="float16", name="half"), *shape)
+
+
+def with_lambda(*shape):
+    return with_layer(layers.Lambda(lambda x: 2 * x), *shape)
+
+
+class Unregistered(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+class Rounded(layers.Layer):
+    def call(self, x):
+        return tf.round(x)
+
+
+def unregistered(*shape):
+    return with_layer(Unregistered(), *shape)
+
+
+def without_gradient(*shape):
+    return with_layer(Rounded(), *shape)
+
+
 class Subclass(keras.Model):
     def __init__(self):
         super().__init__()
@@ -70,7 +124,7 @@ def test_a_net_that_can_be_trained():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("probabilities", "expected logits; got probabilities: leave the softmax out"),
+        ("probabilities", "expected logits; got probabilities: leave the softmax, or sigmoid, out"),
         ("too_many_classes", "expected logits of shape (None, 3); got (None, 4)"),
         ("other_images", "expected images of shape (None, 8, 6, 3); got (None, 9, 9, 1)"),
         ("nested", "expected a net of layers; got a model within it"),
@@ -78,6 +132,15 @@ def test_a_net_that_can_be_trained():
         ("no_net", "expected a tf_keras model; got builtins.str"),
         ("failing", "got RuntimeError: out of ideas"),
         ("subclassed", "expected a functional or sequential model; got a subclass, Subclass"),
+        ("sigmoid", "expected logits; got probabilities"),
+        ("leaving", "got SystemExit: bye"),
+        ("twice", "expected layers that are called once; got shared, called more than once"),
+        ("transposed", "expected kernels in Conv2D, DepthwiseConv2D and Dense layers alone"),
+        ("grouped", "expected convolutions of one group; got conv of 3"),
+        ("half", "expected float32 layers; got half in float16"),
+        ("without_gradient", "expected logits with a gradient; got none with respect to the image"),
+        ("with_lambda", "expected a net that Keras saves and reads back"),
+        ("unregistered", "expected a net that Keras saves and reads back"),
         ("absent", "got AttributeError"),
         ("layers", "expected a function; got"),
     ],

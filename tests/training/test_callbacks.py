@@ -101,6 +101,18 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images, tmp_pa
         model.fit(x, y, verbose=0, callbacks=[callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0)])
 
 
+def test_a_natural_net_may_be_as_weak_as_it_is(small_net, tmp_path):
+    logs = {"adversarial_loss": 1.0, "val_adversarial_loss": 1000.0}
+    for adversarial in (True, False):
+        watch = callbacks.Explosion(history_of(tmp_path / "history.csv", []), 0, adversarial)
+        watch.set_model(RobustModel(small_net, eps=0.1))
+        if adversarial:
+            with pytest.raises(callbacks.TrainingFailed, match="of the projected net exploded to 1e"):
+                watch.on_epoch_end(0, logs)
+        else:
+            watch.on_epoch_end(0, logs)
+
+
 @pytest.mark.parametrize(
     ("earlier", "loss", "explodes"),
     [([1.0, 0.5], 2.3, True), ([1.0, 0.5], 2.1, False), ([], 9.0, False), ([5.0], 9.0, False), ([4.0], 9.0, True)],
