@@ -239,7 +239,10 @@ def peak_memory(path, options):
         command += ["--" + name, str(getattr(options, name))]
     if options.delegate:
         command += ["--delegate", options.delegate]
-    child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
     return int(child.stdout) if child.returncode == 0 and child.stdout.strip().isdigit() else None
 
 
@@ -394,8 +397,15 @@ def main(argv=None, others=()):
         if options.peak:
             show_peak(files[0], Interpreter, options)
             return 0
-        subjects = [subject_of(path, Interpreter, runtime, options) for path in files]
-        records = benchmark(subjects + [other(options) for other in others], options)
+        subjects = [other(options) for other in others]
+        for path in reversed(files):
+            try:
+                subjects.insert(0, subject_of(path, Interpreter, runtime, options))
+            except Refusal as refusal:  # one file that this runtime does not know leaves the others
+                if len(files) == 1 or (path == files[0] and not subjects):
+                    raise
+                print("benchmark: left out: {}".format(refusal), file=sys.stderr)
+        records = benchmark(subjects, options)
     except Refusal as refusal:
         print("benchmark: {}".format(refusal), file=sys.stderr)
         return 2

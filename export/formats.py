@@ -29,6 +29,8 @@ def float16(converter, representative):
 
 def dynamic(converter, representative):
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # Dense layers with a scale a column are an operation that tflite-runtime 2.14 does not know.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
 
 def int8(converter, representative):
