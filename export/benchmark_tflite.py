@@ -11,6 +11,7 @@ Two protocols (Marshall's thesis, Algorithms 4 and 5):
 
 import argparse
 import contextlib
+import ctypes
 import glob
 import importlib
 import json
@@ -32,6 +33,10 @@ class Refusal(Exception):
     """Input that cannot be used: one line for the user, exit code 2."""
 
 
+class Unloadable(Refusal):
+    """A file that the runtime does not load."""
+
+
 def find_runtime(wanted):
     """(Interpreter class, "package version") of the first runtime that is installed, or of the one that is wanted."""
     failures = []
@@ -40,14 +45,22 @@ def find_runtime(wanted):
         if wanted not in ("auto", package):
             continue
         try:
+            with quiet():  # NumPy has much to say of modules built for another
+                module = importlib.import_module(package if package == "tensorflow" else name)
             if package == "tensorflow":  # its lite module is loaded lazily
-                module = importlib.import_module(package)
                 return module.lite.Interpreter, "{} {}".format(package, module.__version__)
-            module = importlib.import_module(name)
             return module.Interpreter, "{} {}".format(package, version_of(package))
         except (ImportError, AttributeError) as error:
-            failures.append("{}: {}".format(package, str(error).splitlines()[0]))
+            failures.append("{}: {}".format(package, why(error)))
     raise Refusal("expected a TFLite runtime (pip install ai-edge-litert); got {}".format("; ".join(failures)))
+
+
+def why(error):
+    """The reason that a runtime cannot be imported, in a line."""
+    reason = [*str(error).splitlines(), type(error).__name__][0]
+    if "_ARRAY_API" in reason or "multiarray" in reason or "NumPy 1.x" in reason:
+        return "it was built for NumPy 1, beside NumPy 2 it needs an environment of its own (pip install 'numpy<2')"
+    return reason
 
 
 def version_of(package):
@@ -95,7 +108,8 @@ def load(Interpreter, path, options):
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise Refusal("{}: expected a .tflite file for batch {}; got {}".format(path, options.batch, reason)) from None
+        message = "{}: expected a .tflite file for batch {}; got {}"
+        raise Unloadable(message.format(path, options.batch, reason)) from None
     return interpreter
 
 
@@ -103,6 +117,10 @@ def loaded_delegate(runtime, library):
     """The delegate in a shared library, as of a GPU; runtime: the package that find_runtime names."""
     package = runtime.split()[0]
     module = importlib.import_module({"tensorflow": "tensorflow.lite"}.get(package, package + ".interpreter"))
+    try:
+        ctypes.CDLL(library)  # the runtimes' own failure comes with a traceback
+    except OSError as error:
+        raise Refusal("--delegate: expected a library that can be loaded; got {}".format(error)) from None
     load_delegate = module.experimental.load_delegate if package == "tensorflow" else module.load_delegate
     try:
         with quiet():
@@ -401,7 +419,7 @@ def main(argv=None, others=()):
         for path in reversed(files):
             try:
                 subjects.insert(0, subject_of(path, Interpreter, runtime, options))
-            except Refusal as refusal:  # one file that this runtime does not know leaves the others
+            except Unloadable as refusal:  # one file that this runtime does not know leaves the others
                 if len(files) == 1 or (path == files[0] and not subjects):
                     raise
                 print("benchmark: left out: {}".format(refusal), file=sys.stderr)

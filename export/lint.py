@@ -94,8 +94,11 @@ class Graph:
         return int(values.any(axis=1).sum()), number
 
     def name(self, op):
-        """The Keras layer's name, where the converter left it: NET/LAYER/..."""
-        parts = self.tensors[op.outputs[0]].name.decode(errors="replace").split(";")[-1].split("/")
+        """The Keras layer's name, where the converter left it: NET/LAYER/..., one for each layer that it fused."""
+        tensors = (op.outputs[0], *op.inputs[1:2])
+        names = [name for t in tensors for name in self.tensors[t].name.decode(errors="replace").split(";")]
+        owners = [name for name in names if any(kind in name for kind in ("Conv2D", "/depthwise", "MatMul"))]
+        parts = [*owners, names[0]][0].split("/")
         return parts[1] if len(parts) > 1 else "output"
 
     def padded_by(self, tensor):

@@ -1,6 +1,7 @@
 """bin/benchmark PATH or --workdir=DIR: export/benchmark_tflite.py on a file, a folder or a run directory.
 
-With --workdir the records are also written to DIR/export/benchmark.json, unless --json names another file.
+With --workdir the records are also written to DIR/export/benchmark.json, unless --json names another file; --keras then
+times the run's Keras net beside the files, on a GPU where TensorFlow finds one.
 """
 
 import sys
@@ -10,7 +11,7 @@ from export import benchmark_tflite
 
 
 def arguments(argv):
-    """--workdir=DIR or --workdir DIR -> DIR/export --json=DIR/export/benchmark.json; the rest as it is."""
+    """(argv of the script, run directory): --workdir=DIR is DIR/export --json=DIR/export/benchmark.json."""
     argv = list(argv)
     for i, argument in enumerate(argv):
         name, _, folder = argument.partition("=")
@@ -22,8 +23,8 @@ def arguments(argv):
                 raise benchmark_tflite.Refusal("--workdir: expected a run directory; got none")
             export = Path(folder) / "export"
             given = any(other.startswith("--json") for other in argv)
-            return [*argv[:i], str(export), *([] if given else [f"--json={export / 'benchmark.json'}"]), *rest]
-    return argv
+            return [*argv[:i], str(export), *([] if given else [f"--json={export / 'benchmark.json'}"]), *rest], folder
+    return argv, None
 
 
 def main():
@@ -31,10 +32,48 @@ def main():
     if {"-h", "--help"} & set(argv):
         print(__doc__)
     try:
-        sys.exit(benchmark_tflite.main(arguments(argv)))
+        script, workdir = arguments([argument for argument in argv if argument != "--keras"])
+        others = ()
+        if "--keras" in argv:
+            if workdir is None:
+                raise benchmark_tflite.Refusal("--keras: expected --workdir=DIR with it; got none")
+            others = [lambda options: keras_subject(workdir, options)]
+        sys.exit(benchmark_tflite.main(script, others))
     except benchmark_tflite.Refusal as refusal:
         print(f"benchmark: {refusal}", file=sys.stderr)
         sys.exit(2)
+
+
+def keras_subject(workdir, options):
+    """The Subject of the run's Keras net as one compiled function; raises the script's Refusal."""
+    from robust_tf.refusal import Refusal
+    from robust_tf.rundir import trained
+    from robust_tf.terminal import quiet
+
+    try:
+        trained_as, path = trained(workdir)
+        with quiet():
+            import tensorflow as tf
+
+            from robust_tf.models.load import load_net
+
+            tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+            net = load_net(path, trained_as["model"])
+    except Refusal as refusal:
+        raise benchmark_tflite.Refusal(refusal) from None
+    function = tf.function(lambda x: net(x, training=False))
+    detail = {"dtype": net.input.dtype.as_numpy_dtype, "shape": (1, *net.input_shape[1:])}
+    images, _ = benchmark_tflite.read_images(options.images, detail)
+    facts = {
+        "runtime": "tensorflow",
+        "version": tf.__version__,
+        "delegate": "GPU" if tf.config.list_physical_devices("GPU") else "none",
+        "operations": [],
+        "peak_memory_bytes": None,
+    }
+    return benchmark_tflite.Subject(
+        path.name, path.stat().st_size, lambda batch: function(batch).numpy(), detail, images, facts
+    )
 
 
 if __name__ == "__main__":

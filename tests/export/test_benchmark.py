@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import tf_keras as keras
 from export import benchmark_tflite
 from export.formats import convert
 from robust_tf.commands.benchmark import arguments
+from robust_tf.config import TrainConfig, parse
+from robust_tf.rundir import as_json, write_json
 
 SCRIPT = Path(benchmark_tflite.__file__)
 
@@ -69,7 +72,81 @@ def test_a_folder(folder, tmp_path):
         assert record["version"]
     assert records[0]["accuracy"] == 1
     assert records[0]["runs"] == 30
+    float32, int8 = records[0], records[2]
+    assert (float32["speedup"], float32["speedup_least"], float32["speedup_most"]) == (1, 1, 1)
+    assert int8["speedup"] == pytest.approx(float32["median_ms"] / int8["median_ms"], rel=0.01)
+    assert 0 < int8["speedup_least"] <= int8["speedup_most"]
+    assert int8["speedup_over"] == "model_float32.tflite"
+    assert "speedup" not in records[1]
+    assert all(record["operations"] for record in records)
+    assert all(0 < record["peak_memory_bytes"] < 1e9 for record in records)
     assert "model_int8.tflite" in done.stdout
+
+
+def test_a_turn_each_and_what_comes_first_is_not_counted():
+    order = []
+    subjects = [
+        benchmark_tflite.Subject(name, 0, lambda batch, name=name: order.append(name), {}, np.zeros((3, 1)), {})
+        for name in "ab"
+    ]
+    seconds = benchmark_tflite.interleaved(subjects, size=2, runs=20, warmup=10)
+    assert order == (["a"] * 3 + ["b"] * 3) * 10
+    assert {name: [len(turn) for turn in turns] for name, turns in seconds.items()} == {"a": [2] * 10, "b": [2] * 10}
+
+
+def test_speedups_by_hand():
+    found = benchmark_tflite.speedup([[4.0, 4.0, 9.0], [6.0]], [[2.0, 2.0, 1.0], [1.0]])
+    assert found == {"speedup": 3.333, "speedup_least": 2.0, "speedup_most": 6.0}
+
+
+def test_energy_where_the_system_tells_it(tmp_path, monkeypatch):
+    subject = benchmark_tflite.Subject("a", 0, lambda batch: None, {}, np.zeros((3, 1)), {})
+    monkeypatch.setattr(benchmark_tflite, "ENERGY", str(tmp_path / "energy_uj"))
+    assert benchmark_tflite.energy_a_run(subject, 1, 5) is None
+
+    def spend(batch):
+        counter = tmp_path / "energy_uj"
+        counter.write_text(str(int(counter.read_text()) + 2_000_000))
+
+    (tmp_path / "energy_uj").write_text("7")
+    subject.run = spend
+    assert benchmark_tflite.energy_a_run(subject, 1, 5) == pytest.approx(2.0)
+
+
+def test_a_file_that_does_not_load_leaves_the_others(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for size in (0, 4, 200, 1000):
+        (tmp_path / "model_float16.tflite").write_bytes((folder / "model_float32.tflite").read_bytes()[:size])
+        alone = run(tmp_path / "model_float16.tflite", "--runs=5")
+        assert alone.returncode == 2
+        assert len(alone.stderr.splitlines()) == 1
+    done = run(tmp_path, "--runs=5")
+    assert done.returncode == 0
+    assert done.stderr.startswith("benchmark: left out: ")
+    assert "model_int8.tflite" in done.stdout
+
+
+def test_an_absent_delegate(folder):
+    done = run(folder, "--delegate=libabsent.so")
+    assert done.returncode == 2
+    assert "--delegate: expected a library that" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_keras_net_beside_the_files(folder, tmp_path):
+    net = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    shutil.copytree(folder, tmp_path / "export")
+    net.save(tmp_path / "model.keras")
+    write_json(tmp_path / "config.json", as_json(parse(TrainConfig, [])))
+    command = [sys.executable, "-m", "robust_tf.commands.benchmark", "--keras", "--runs=10"]
+    done = subprocess.run([*command, f"--workdir={tmp_path}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "export" / "benchmark.json").read_text())
+    assert {r["file"]: r["runtime"] for r in records}["model.keras"] == "tensorflow"
+    refused = subprocess.run([*command, str(folder)], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr == "benchmark: --keras: expected --workdir=DIR with it; got none\n"
 
 
 def test_batches_and_no_sample(folder, tmp_path):
@@ -113,9 +190,9 @@ def test_images_of_another_shape(folder, tmp_path):
 
 
 def test_workdir_means_its_export_folder():
-    assert arguments(["--workdir=r", "--runs=3"]) == ["r/export", "--json=r/export/benchmark.json", "--runs=3"]
-    assert arguments(["--workdir", "r", "--json=x"]) == ["r/export", "--json=x"]
-    assert arguments(["a.tflite"]) == ["a.tflite"]
+    assert arguments(["--workdir=r", "--runs=3"]) == (["r/export", "--json=r/export/benchmark.json", "--runs=3"], "r")
+    assert arguments(["--workdir", "r", "--json=x"]) == (["r/export", "--json=x"], "r")
+    assert arguments(["a.tflite"]) == (["a.tflite"], None)
     for empty in (["--workdir"], ["--workdir="]):
         with pytest.raises(benchmark_tflite.Refusal, match="expected a run directory"):
             arguments(empty)
