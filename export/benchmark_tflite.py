@@ -39,6 +39,10 @@ class Unloadable(Refusal):
 
 def find_runtime(wanted):
     """(Interpreter class, "package version") of the first runtime that is installed, or of the one that is wanted."""
+    try:
+        import numpy
+    except ImportError as error:
+        raise Refusal("expected NumPy (pip install numpy); got {}".format(error)) from None
     failures = []
     for name in RUNTIMES:
         package = name.split(".")[0]
@@ -47,20 +51,17 @@ def find_runtime(wanted):
         try:
             with quiet():  # NumPy has much to say of modules built for another
                 module = importlib.import_module(package if package == "tensorflow" else name)
+            if package == "tflite_runtime" and int(numpy.__version__.split(".")[0]) > 1:
+                failures.append(
+                    "tflite_runtime beside NumPy {}: it needs NumPy 1 (pip install 'numpy<2')".format(numpy.__version__)
+                )
+                continue
             if package == "tensorflow":  # its lite module is loaded lazily
                 return module.lite.Interpreter, "{} {}".format(package, module.__version__)
             return module.Interpreter, "{} {}".format(package, version_of(package))
         except (ImportError, AttributeError) as error:
-            failures.append("{}: {}".format(package, why(error)))
+            failures.append("{}: {}".format(package, [*str(error).splitlines(), type(error).__name__][0]))
     raise Refusal("expected a TFLite runtime (pip install ai-edge-litert); got {}".format("; ".join(failures)))
-
-
-def why(error):
-    """The reason that a runtime cannot be imported, in a line."""
-    reason = [*str(error).splitlines(), type(error).__name__][0]
-    if "_ARRAY_API" in reason or "multiarray" in reason or "NumPy 1.x" in reason:
-        return "it was built for NumPy 1, beside NumPy 2 it needs an environment of its own (pip install 'numpy<2')"
-    return reason
 
 
 def version_of(package):

@@ -10,6 +10,7 @@ with x'[i, X, r] = x[i, p X + r] and W[s, T, r, (q, o)] = w[s, p T + r - q, o], 
 """
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from export.graph import nodes_of
@@ -45,16 +46,31 @@ def columns_as_channels(net):
             made[node.name] = image = keras.Input(node.shape, name=node.name)
             continue
         if node.name == conv.name:
-            x = layers.Reshape((height, width // p, p), name="columns")(inputs[0])
+            x = Reshaped((height, width // p, p), name="columns")(inputs[0])
             wide = layer_like(node, filters=p * filters, kernel_size=W.shape[:2])
             x = wide(x)
             wide.set_weights([W, *([np.tile(conv.bias, p)] if conv.use_bias else [])])
-            made[node.name] = layers.Reshape((out_height, out_width, filters), name="side_by_side")(x)
+            made[node.name] = Reshaped((out_height, out_width, filters), name="side_by_side")(x)
             continue
         layer = layer_like(node)
         made[node.name] = layer(inputs if len(inputs) > 1 else inputs[0])
         layer.set_weights(node.weights)
     return keras.Model(image, made[node.name], name=net.name)
+
+
+@keras.saving.register_keras_serializable("robust_tf")
+class Reshaped(layers.Layer):
+    """As Keras' Reshape, but that asks for the batch's size at run time: XNNPACK would leave it to others."""
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def call(self, x):
+        return tf.reshape(x, (-1, *self.shape))
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}
 
 
 def number_of_columns(conv):

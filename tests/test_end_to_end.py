@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from robust_tf.config import FORMATS
+
 
 def run(command, *flags):
     program = [sys.executable, "-m", f"robust_tf.commands.{command}", *flags]
@@ -37,7 +39,7 @@ def test_the_whole_way(workdir):
     done = run("export_tflite", f"--workdir={workdir}", "--steps=5")
     assert done.returncode == 0, done.stderr
     manifest = json.loads((workdir / "export" / "manifest.json").read_text())
-    assert [row["format"] for row in manifest["files"]] == ["float32", "float16", "int8", "sparse"]
+    assert [row["format"] for row in manifest["files"]] == list(FORMATS)
     assert manifest["left_out"] == []
     assert manifest["keras_clean_accuracy"] == pytest.approx(record["clean_accuracy"])
     float32 = manifest["files"][0]

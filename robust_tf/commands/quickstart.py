@@ -24,7 +24,7 @@ def commands(workdir):
     return [
         ["bin/train", "--flagfile=configs/quickstart.cfg", f"--workdir={workdir}"],
         ["bin/evaluate", f"--workdir={workdir}", "--attacks=fgsm,pgd", "--steps=50"],
-        ["bin/export_tflite", f"--workdir={workdir}", "--formats=float32,float16,int8,sparse"],
+        ["bin/export_tflite", f"--workdir={workdir}", "--formats=float32,float16,int8,sparse,compact,compact-int8"],
         ["bin/benchmark", f"--workdir={workdir}"],
     ]
 

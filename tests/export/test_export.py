@@ -9,15 +9,22 @@ from export.compact import compact
 from export.formats import FORMATS, convert
 from export.tflite import compare
 from robust_tf import config
+from robust_tf.compression import atmc
+from robust_tf.config import ExportConfig, TrainConfig, parse
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
+from robust_tf.rundir import as_json, read_json, write_json
+
+
+def lenet():
+    keras.utils.set_random_seed(0)
+    return MODELS["lenet"]((28, 28, 1), 10, width=0.4)
 
 
 @pytest.fixture(scope="module")
 def net():
-    keras.utils.set_random_seed(0)
-    net = MODELS["lenet"]((28, 28, 1), 10, width=0.4)
+    net = lenet()
     for w, z in zip(kernels(net), irregular(kernels(net), 5000)):
         w.assign(z)
     return net
@@ -61,11 +68,7 @@ def test_another_net_does_not_agree(net, digits, tmp_path):
 
 def test_what_cannot_be_shipped_is_left_out(monkeypatch, tmp_path, net, digits):
     """A format that the converter cannot produce, and one that disagrees, neither leave a file behind."""
-    from robust_tf.config import ExportConfig, TrainConfig, parse
-    from robust_tf.rundir import as_json, read_json, write_json
-
-    net.save(tmp_path / "model.keras")
-    write_json(tmp_path / "config.json", as_json(parse(TrainConfig, ["--eps=0.1"])))
+    finished(tmp_path, net)
     real = export_tflite.convert
 
     def faulty(net, name, representative):
@@ -92,3 +95,44 @@ def test_what_cannot_be_shipped_is_left_out(monkeypatch, tmp_path, net, digits):
     assert row["bytes"] == (tmp_path / "export" / row["file"]).stat().st_size
     assert row["agreement"] >= 0.999
     assert 0 <= row["robust_accuracy"] <= row["clean_accuracy"] <= 1
+    assert row["parameters"] == manifest["parameters"] == net.count_params()
+    assert row["multiply_adds"] == manifest["multiply_adds"] == 576 * 25 * 8 + 64 * 200 * 20 + 320 * 200 + 200 * 10
+
+
+def finished(folder, net):
+    """A run directory of a net on the embedded digits."""
+    net.save(folder / "model.keras")
+    write_json(folder / "config.json", as_json(parse(TrainConfig, ["--eps=0.1"])))
+    return [f"--workdir={folder}", "--num_images=50", "--steps=1", "--attack_images=50"]
+
+
+def test_factors_of_atmc_are_two_layers_where_that_is_less_work(tmp_path):
+    """Of the large dense layer 5 columns of V are left; of the others all."""
+    factorised = atmc.factorise(lenet())
+    wide = factorised.get_layer("dense1")
+    wide.kernel.assign(wide.kernel * (np.arange(200) < 5))
+    wide.U.assign(np.random.default_rng(0).normal(0, 0.1, wide.U.shape))
+    factorised.save(tmp_path / "factorised.keras")
+    flags = finished(tmp_path, atmc.plain(factorised))
+    manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,compact"]))
+    whole, small = manifest["files"]
+    assert small["max_abs_diff"] <= 1e-3
+    assert small["multiply_adds"] < whole["multiply_adds"]
+    smaller = compact(atmc.halved(factorised))
+    pairs = [layer.name for layer in smaller.layers if layer.name.endswith("_thin")]
+    assert pairs == ["dense1_thin"]
+    assert smaller.get_layer("dense1_thin").kernel.shape[1] == 5
+
+
+def test_robustness_that_was_lost_is_flagged(tmp_path, monkeypatch, capsys):
+    net = lenet()
+    monkeypatch.setattr(export_tflite, "LOST", -0.01)  # what equals the net has then lost too much
+    flags = finished(tmp_path, net)
+    manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32", "--bundle"]))
+    assert manifest["flags"] == ["float32 loses 0.0% of robust accuracy against the net"]
+    assert "warning: float32 loses" in capsys.readouterr().out
+    assert (tmp_path / "export" / "bundle.tar.gz").exists()
+    assert export_tflite.current(parse(ExportConfig, flags))["files"][0]["format"] == "float32"
+    net.get_layer("logits").bias.assign(np.ones(10))
+    net.save(tmp_path / "model.keras")
+    assert export_tflite.current(parse(ExportConfig, flags)) is None
