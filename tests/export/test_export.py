@@ -117,7 +117,7 @@ def test_factors_of_atmc_are_two_layers_where_that_is_less_work(tmp_path):
     manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,compact"]))
     whole, small = manifest["files"]
     assert small["max_abs_diff"] <= 1e-3
-    assert small["multiply_adds"] < whole["multiply_adds"]
+    assert small["parameters"] < 0.2 * whole["parameters"]
     smaller = compact(atmc.halved(factorised))
     pairs = [layer.name for layer in smaller.layers if layer.name.endswith("_thin")]
     assert pairs == ["dense1_thin"]
