@@ -1,8 +1,8 @@
 """Images a second of the input pipeline, alone and beside training, on 50,000 random images of CIFAR-10's size.
 
-Alone: batches of 128 are drawn as fast as they come, by augmentation. Beside training: once fed by the pipeline and once
-by one batch that stays in memory; they take turns, and their ratio says what the pipeline costs. That is FGSM-RS on
-resnet8, a usual case, and LeNet on clean images, which is as fast as training gets here.
+Alone: batches of 128 are drawn as fast as they come, by augmentation. Beside training: once fed by the pipeline and
+once by one batch that stays in memory; they take turns, and their ratio says what the pipeline costs. That is FGSM-RS
+on resnet8, a usual case, and LeNet on clean images, which is as fast as training gets here.
 
     bin/python benchmarks/input_pipeline.py [--rounds=5]
 """

@@ -13,7 +13,21 @@ from absl import flags
 from robust_tf.attacks import ATTACKS, NORMS, STARTS
 from robust_tf.data import AUGMENTATIONS, DATASETS
 from robust_tf.evaluation import MODES
-from robust_tf.kinds import EPS, RADII, RATIO, SWITCH, TEXT, image_size, listed, net, one_of, real, sequence, whole
+from robust_tf.kinds import (
+    EPS,
+    MANY,
+    RADII,
+    RATIO,
+    SWITCH,
+    TEXT,
+    image_size,
+    listed,
+    net,
+    one_of,
+    real,
+    sequence,
+    whole,
+)
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
@@ -331,12 +345,25 @@ class ExportConfig:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class ReportConfig:
+    """bin/report: writes report.html, one page that needs no network, and its figures as PNG and SVG in report/."""
+
+    workdir: tuple = flag(MANY, None, "run directory; give it once for each run to compare (required)")
+    benchmarks: tuple = flag(
+        listed(TEXT), None, "JSON files of the benchmark script on further devices, comma-separated, of the first run"
+    )
+    out: str = flag(TEXT, None, "folder for the page; default: the first run directory")
+
+
 def _define(Config):
     values = flags.FlagValues()
     for field in dataclasses.fields(Config):
         kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
         if kind is SWITCH:
             flags.DEFINE_boolean(field.name, default, text, flag_values=values)
+        elif kind is MANY:
+            flags.DEFINE_multi_string(field.name, default, text, flag_values=values)
         else:
             flags.DEFINE(kind, field.name, default, text, flag_values=values)
     return values
@@ -443,4 +470,9 @@ def _check_evaluate(config):
     return dataclasses.replace(config, steps=steps, restarts=restarts)
 
 
-CHECKS = {TrainConfig: _check_train, EvaluateConfig: _check_evaluate, ExportConfig: _check_workdir}
+CHECKS = {
+    TrainConfig: _check_train,
+    EvaluateConfig: _check_evaluate,
+    ExportConfig: _check_workdir,
+    ReportConfig: _check_workdir,
+}

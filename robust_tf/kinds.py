@@ -102,6 +102,7 @@ def growing(kind):
 
 
 TEXT = Kind("text", lambda text: text or None)
+MANY = Kind("once for each value", str)
 SWITCH = flags.BooleanParser()
 EPS = real(0)
 RADII = growing(real(0, above=True))

@@ -1,4 +1,4 @@
-"""bin/quickstart [WORKDIR]: trains, evaluates, exports and benchmarks on the embedded digits, in a few minutes.
+"""bin/quickstart [WORKDIR]: trains, evaluates, exports, benchmarks and reports on the embedded digits, in minutes.
 
 Prints each command before it runs it, and a table of what came out at the end. WORKDIR defaults to runs/quickstart;
 a second call goes on from there.
@@ -26,6 +26,7 @@ def commands(workdir):
         ["bin/evaluate", f"--workdir={workdir}", "--attacks=fgsm,pgd", "--steps=50"],
         ["bin/export_tflite", f"--workdir={workdir}", "--formats=float32,float16,int8,sparse,compact,compact-int8"],
         ["bin/benchmark", f"--workdir={workdir}"],
+        ["bin/report", f"--workdir={workdir}"],
     ]
 
 

@@ -1,0 +1,92 @@
+"""A run directory, read for the report: what is not there, or damaged, is named and not fatal."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robust_tf import rundir
+from robust_tf.refusal import Refusal
+
+
+@dataclass
+class Run:
+    """name: of its folder, unique in the report. history: rows of numbers, with `stage` a string. evaluations: records
+    with `written`, the file's name. benchmarks: records of all benchmark*.json files. absent: lines about what is not
+    there."""
+
+    name: str
+    path: Path
+    config: dict = field(default_factory=dict)
+    summary: dict = field(default_factory=dict)
+    history: list = field(default_factory=list)
+    evaluations: list = field(default_factory=list)
+    manifest: dict = field(default_factory=dict)
+    benchmarks: list = field(default_factory=list)
+    absent: list = field(default_factory=list)
+
+    def of_mode(self, mode):
+        return [record for record in self.evaluations if record.get("mode") == mode]
+
+
+def read_runs(workdirs):
+    """A Run for each folder; raises Refusal for one that is no folder at all."""
+    names = unique_names([Path(workdir) for workdir in workdirs])
+    return [read_run(name, Path(workdir)) for name, workdir in zip(names, workdirs)]
+
+
+def unique_names(paths):
+    """The folders' names, with their parents' where two are alike."""
+    names = [path.resolve().name for path in paths]
+    return [
+        name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}" for name, path in zip(names, paths)
+    ]
+
+
+def read_run(name, path):
+    if not path.is_dir():
+        raise Refusal(f"--workdir={path}: expected a run directory of bin/train; got none")
+    run = Run(name, path)
+    run.config = record(run, "config.json", "bin/train")
+    run.summary = record(run, "summary.json", "bin/train")
+    run.history = history(run)
+    paths = sorted((path / "evaluation").glob("*.json"))
+    found = [(file, record(run, f"evaluation/{file.name}", "bin/evaluate")) for file in paths]
+    run.evaluations = [{**each, "written": file.stem} for file, each in found if each]
+    if not paths:
+        run.absent.append("evaluation/: no evaluation yet; bin/evaluate writes them")
+    run.manifest = record(run, "export/manifest.json", "bin/export_tflite")
+    benchmarks = sorted((path / "export").glob("benchmark*.json"))
+    for file in benchmarks:
+        run.benchmarks += record(run, f"export/{file.name}", "bin/benchmark") or []
+    if not benchmarks:
+        run.absent.append("export/benchmark.json: missing; bin/benchmark writes it")
+    return run
+
+
+def record(run, name, command):
+    """The JSON record of a file of the run, empty where there is none."""
+    if not (run.path / name).exists():
+        run.absent.append(f"{name}: missing; {command} writes it")
+        return {}
+    try:
+        return rundir.read_json(run.path / name)
+    except Refusal:
+        run.absent.append(f"{name}: damaged; {command} writes it anew")
+        return {}
+
+
+def history(run):
+    """history.csv as rows of numbers; cells that are empty are left out."""
+    path = run.path / "history.csv"
+    if not path.exists():
+        run.absent.append("history.csv: missing; bin/train writes it")
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [
+                {key: value if key == "stage" else float(value) for key, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, csv.Error):
+        run.absent.append("history.csv: damaged")
+        return []

@@ -1,0 +1,141 @@
+"""The report: every figure has its numbers or is named as missing; one page that loads nothing from elsewhere."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from robust_tf.config import ReportConfig, TrainConfig, parse
+from robust_tf.refusal import Refusal
+from robust_tf.report import SECTIONS
+from robust_tf.report.figures import Missing
+from robust_tf.report.page import drawn, report
+from robust_tf.report.papers import printed
+from robust_tf.report.runs import read_runs
+from robust_tf.rundir import as_json, write_json
+
+ROW = {
+    "epoch": 0, "stage": "dense", "eps": 0.1, "steps": 3, "learning_rate": 0.1, "accuracy": 0.5, "robust_accuracy": 0.4,
+    "val_accuracy": 0.6, "val_robust_accuracy": 0.3, "clean_loss": 2.0, "adversarial_loss": 3.0,
+}  # fmt: skip
+
+
+def record(mode, **more):
+    common = {"mode": mode, "norm": "linf", "eps": 0.1, "num_images": 9, "clean_accuracy": 0.9, "flags": ["odd <sign>"]}
+    return {**common, **more}
+
+
+EVALUATIONS = {
+    "attacks": record(
+        "attacks", attacks=["autoattack"], robust_accuracy=0.5, per_attack={"apgd_ce": 0.6, "square": 0.5}
+    ),
+    "curve": record("curve", curve=[{"eps": 0.1, "accuracy": 0.5}]),
+    "transfer": record("transfer", matrix={"itself": [0.5], "runs/b": [0.7]}, radii=[0.1]),
+    "ensemble": record("ensemble", natural="n", not_adaptive=0.8, adaptive=0.4, robust_accuracy=0.4),
+    "minimal": record("minimal", least_radii=[0.1, 0.2, None]),
+    "tflite": record("tflite", files={"model_int8.tflite": {"robust_accuracy": 0.4}}),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run directory with all parts, of invented numbers."""
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(3, name="logits")])
+    (folder / "export").mkdir(parents=True)
+    net.save(folder / "model.keras")
+    write_json(folder / "config.json", as_json(parse(TrainConfig, ["--eps=0.1", "--method=da"])))
+    layer = {"layer": "logits", "kernels": 108, "nonzero": 54, "rank": 3}
+    summary = {"method": "da", "ratio": 0.5, "kernels_nonzero": 54, "layers": [layer], "class_names": ["x", "y", "z"]}
+    write_json(folder / "summary.json", summary)
+    rows = [ROW, {**ROW, "epoch": 1, "eps": 0.2, "primal_residual": 1.0, "rho": 0.1, "k": 50}]
+    names = list(rows[1])
+    lines = [",".join(str(row.get(name, "")) for name in names) for row in rows]
+    (folder / "history.csv").write_text("\n".join([",".join(names), *lines]))
+    for name, each in EVALUATIONS.items():
+        write_json(folder / "evaluation" / f"{name}.json", each)
+    files = [
+        {"format": name, "bytes": 900, "gzip_bytes": 500, "clean_accuracy": 0.9, "parameters": 9, "multiply_adds": 99}
+        for name in ("float32", "compact")
+    ]
+    write_json(folder / "export" / "manifest.json", {"files": files, "parameters": 20, "multiply_adds": 200})
+    timed = {
+        "file": "model_float32.tflite", "protocol": "memory", "device": "a board", "runtime": "r", "version": "1",
+        "threads": 1, "median_ms": 0.5, "p90_ms": 0.6, "delegate": "none",
+    }  # fmt: skip
+    write_json(folder / "export" / "benchmark.json", [timed])
+    images = np.random.default_rng(0).random((4, 6, 6, 1), np.float32)
+    np.savez(folder / "export" / "sample.npz", images=images, labels=np.array([0, 1, 2, 0]))
+    return folder
+
+
+def figures(runs):
+    return [
+        figure for section in SECTIONS.values() for function in section.resolve() for figure in drawn(function, runs)
+    ]
+
+
+def test_every_figure_of_a_whole_run(whole, tmp_path):
+    smaller = shutil.copytree(whole, tmp_path / "b")
+    summary = json.loads((smaller / "summary.json").read_text())
+    write_json(smaller / "summary.json", {**summary, "ratio": 0.1})
+    found = figures(read_runs([whole, smaller]))
+    assert [figure.title for figure in found if isinstance(figure, Missing)] == []
+    keys = [figure.key for figure in found]
+    assert len(keys) == len(set(keys))
+    assert {"curve", "autoattack", "accuracy-by-ratio", "trade-off", "weights", "latency", "flags"} <= set(keys)
+
+
+def test_the_page_loads_nothing_and_escapes(whole, tmp_path):
+    path = report(parse(ReportConfig, [f"--workdir={whole}", f"--out={tmp_path}"]))
+    html = path.read_text()
+    markup = re.sub("<script.*?</script>", "", html, flags=re.S)
+    assert not re.search('(src|href)="(?!data:|#)', markup)
+    assert "https://" not in re.sub('data:[^"]*', "", markup)
+    assert "odd &lt;sign&gt;" in html
+    assert "odd <sign>" not in html
+    charts = json.loads(re.search(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1])
+    assert charts["curve"]["data"]["values"][-1]["accuracy"] == 0.5
+    for key in charts:
+        assert f'id="chart-{key}"' in html
+        assert (tmp_path / "report" / f"{key}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "report" / f"{key}.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json", "summary.json", "history.csv", "model.keras", "evaluation", "export", "export/sample.npz",
+        "export/manifest.json", "export/benchmark.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", ["absent", "damaged", "foreign"])
+def test_parts_that_are_missing_are_named(whole, tmp_path, name, damage):
+    run = shutil.copytree(whole, tmp_path / "a")
+    path = run / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if damage != "absent" and path.suffix:
+        path.write_text({"damaged": '{"', "foreign": "[]" if name != "history.csv" else "a,b\n1,x"}[damage])
+    found = figures(read_runs([run]))
+    assert any(isinstance(figure, Missing) for figure in found) or name in ("config.json", "summary.json")
+
+
+def test_no_run_at_all(tmp_path):
+    with pytest.raises(Refusal, match="expected a run directory of bin/train; got none"):
+        read_runs([tmp_path / "absent"])
+    found = figures(read_runs([tmp_path]))
+    (absent,) = [figure for figure in found if getattr(figure, "key", "") == "absent"]
+    assert len(absent.rows) == 6
+
+
+def test_what_the_papers_print():
+    """Two rows read off the papers: thesis, table 4.2, MobileNetV2 at 10 %; Gui et al., table 7, ATMC at 1 %."""
+    rows = printed("thesis_table_4_2")
+    row = next(r for r in rows if (r["model"], r["train_eps"], r["kept"]) == ("mobilenet_v2", 0.1, 10))
+    assert (row["clean"], row["autoattack"]) == (40.4, 24.0)
+    row = next(r for r in printed("atmc_tables_7_to_10") if (r["method"], r["ratio"]) == ("atmc", 0.01))
+    assert (row["clean"], row["ifgsm"]) == (0.9061, 0.7087)
