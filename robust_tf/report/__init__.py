@@ -16,6 +16,8 @@ SECTIONS = {
     "Compression": Entry("robust_tf.report.compression:FIGURES"),
     "Weights": Entry("robust_tf.report.weights:FIGURES"),
     "Pictures": Entry("robust_tf.report.pictures:FIGURES"),
+    "Saliency": Entry("robust_tf.report.saliency:FIGURES"),
+    "Features": Entry("robust_tf.report.usefulness:FIGURES"),
     "On the device": Entry("robust_tf.report.device:FIGURES"),
     "Configuration": Entry("robust_tf.report.overview:CONFIGURATION"),
 }

@@ -16,13 +16,21 @@ def pictures(runs):
     return [figure for run in runs for figure in panels(run)]
 
 
+def sample(run, count):
+    """(net, x [N, H, W, C], y [N]) of the run's first sample images; raises FileNotFoundError without them or a net."""
+    try:
+        with np.load(run.path / "export" / "sample.npz") as content:
+            x, y = tf.constant(content["images"][:count]), tf.constant(content["labels"][:count])
+        return load_net(run.path / "model.keras", run.config.get("model", "")), x, y
+    except (OSError, KeyError, ValueError, Refusal) as error:
+        raise FileNotFoundError(run.path) from error
+
+
 def panels(run):
     title = f"{run.name}: perturbed images"
     try:
-        with np.load(run.path / "export" / "sample.npz") as sample:
-            x, y = tf.constant(sample["images"][:SHOWN]), tf.constant(sample["labels"][:SHOWN])
-        net = load_net(run.path / "model.keras", run.config.get("model", ""))
-    except (OSError, KeyError, ValueError, Refusal):
+        net, x, y = sample(run, SHOWN)
+    except FileNotFoundError:
         return [Missing(title, "it takes model.keras and export/sample.npz, which bin/export_tflite writes")]
     eps, norm = run.config["eps"], run.config["norm"]
     logits_fn, names = inference(net), run.summary.get("class_names") or [str(i) for i in range(net.output_shape[-1])]
