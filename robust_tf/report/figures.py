@@ -7,6 +7,7 @@ import altair as alt
 WIDTH, HEIGHT = 520, 260
 # Okabe and Ito's colours, which most colour-blind people tell apart; theirs, the papers', are grey.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A6FDF", "#7F7F7F"]
+BELOW = alt.Legend(orient="bottom", columns=1, labelLimit=600)  # a phone has no room beside a chart
 
 
 @dataclass
@@ -47,7 +48,7 @@ def lines(rows, x, y, colour, *, y_format="%", tooltip=(), step=0.0):
     encoding = {
         "x": alt.X(f"{x[0]}:Q", title=x[1], scale=scale, axis=alt.Axis(tickMinStep=step)),
         "y": alt.Y(f"{y[0]}:Q", title=y[1], axis=alt.Axis(format=y_format)),
-        "color": alt.Color(f"{colour}:N", title=None, scale=alt.Scale(range=COLOURS), sort=None),
+        "color": alt.Color(f"{colour}:N", title=None, scale=alt.Scale(range=COLOURS), sort=None, legend=BELOW),
         "tooltip": [
             alt.Tooltip(f"{colour}:N"),
             alt.Tooltip(f"{x[0]}:Q", title=x[1]),
@@ -68,13 +69,7 @@ def bars(rows, y, x, colour, x_format="", tooltip=()):
             y=alt.Y(f"{y[0]}:N", title=y[1], sort=None),
             yOffset=alt.YOffset(f"{colour}:N", sort=None),
             x=alt.X(f"{x[0]}:Q", title=x[1], axis=alt.Axis(format=x_format)),
-            color=alt.Color(
-                f"{colour}:N",
-                title=None,
-                scale=alt.Scale(range=COLOURS),
-                sort=None,
-                legend=alt.Legend(orient="bottom", columns=1, labelLimit=600),
-            ),
+            color=alt.Color(f"{colour}:N", title=None, scale=alt.Scale(range=COLOURS), sort=None, legend=BELOW),
             tooltip=[alt.Tooltip(f"{colour}:N"), alt.Tooltip(f"{y[0]}:N"), alt.Tooltip(f"{x[0]}:Q", title=x[1])]
             + [alt.Tooltip(name) for name in tooltip],
         )
