@@ -131,7 +131,7 @@ def loaded_delegate(runtime, library):
 
 
 def executed(interpreter):
-    """Names of the operations that run, in their order: those that a delegate took are one, DELEGATE."""
+    """Names of the operations that run: those that a delegate took are one, DELEGATE, after the others."""
     makers = {}
     for op in interpreter._get_ops_details():  # a delegate's come last and replace what they took
         makers.update({tensor: op for tensor in op["outputs"]})
@@ -172,8 +172,11 @@ def read_images(path, detail):
     try:
         with np.load(path) as sample:
             images, labels = sample["images"], sample["labels"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise Refusal("{}: expected a .npz file with images and labels; got {}".format(path, error)) from None
+    if len(images) == 0 or len(images) != len(labels) or images.dtype.kind != "f":
+        message = "{}: expected float images and a label for each; got {} of type {} and {} labels"
+        raise Refusal(message.format(path, len(images), images.dtype, len(labels)))
     expected, got = [int(n) for n in detail["shape"][1:]], list(images.shape[1:])
     if got != expected:
         raise Refusal("{}: expected images of shape {}; got {}".format(path, expected, got))
@@ -267,10 +270,12 @@ def peak_memory(path, options):
 
 def show_peak(path, Interpreter, options):
     """Prints what `peak_memory` reads, nothing where the system does not tell; runs in a process of its own."""
+    import numpy
+
     before = memory("VmRSS")
     interpreter = load(Interpreter, path, options)
-    images, _ = read_images(None, interpreter.get_input_details()[0])
-    run(interpreter, images[: options.batch].repeat(options.batch, 0)[: options.batch])
+    detail = interpreter.get_input_details()[0]
+    run(interpreter, numpy.zeros([options.batch] + list(detail["shape"][1:]), detail["dtype"]))
     if before is not None:
         print(max(memory("VmHWM") - before, 0))
 
@@ -396,15 +401,27 @@ def parse(argv, others=0):
     parser.add_argument("--json", help="file to write the records to")
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if options.json and not os.path.isdir(os.path.dirname(options.json) or "."):
-        raise Refusal("--json: expected a file in an existing folder; got {!r}".format(options.json))
     files = sorted(glob.glob(os.path.join(options.path, "*.tflite"))) if os.path.isdir(options.path) else [options.path]
-    if not ((files and os.path.isfile(files[0])) or others):
+    if (files and not os.path.isfile(files[0])) or not (files or others):
         raise Refusal("expected a .tflite file or a folder of them; got {!r}".format(options.path))
-    beside = os.path.join(os.path.dirname(files[0]), "sample.npz")
+    folder = options.path if os.path.isdir(options.path) else os.path.dirname(options.path)
+    beside = os.path.join(folder, "sample.npz")
     if options.images is None and os.path.isfile(beside):
         options.images = beside
+    if options.json and not writable(options.json):
+        raise Refusal(
+            "--json: expected a file in an existing folder that can be written; got {!r}".format(options.json)
+        )
     return options, files
+
+
+def writable(path):
+    """Whether a file can be written there: seen before anything is timed."""
+    try:
+        with open(path, "a"):
+            return True
+    except OSError:
+        return False
 
 
 def main(argv=None, others=()):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from export.graph import nodes_of
+from export.graph import ELEMENTWISE, nodes_of
 from export.rules import layer_like
 
 layers = keras.layers
@@ -75,7 +75,12 @@ class Reshaped(layers.Layer):
 
 def number_of_columns(conv):
     """The most columns that the convolution can take as channels; 1 where it cannot."""
-    plain = type(conv) is layers.Conv2D and conv.strides == conv.dilation_rate == (1, 1) and conv.groups == 1
+    plain = (
+        type(conv) is layers.Conv2D
+        and conv.activation in ELEMENTWISE
+        and conv.strides == conv.dilation_rate == (1, 1)
+        and conv.groups == 1
+    )
     if not plain or conv.padding != "valid" or conv.input_shape[-1] != 1 or conv.data_format != "channels_last":
         return 1
     widths = conv.input_shape[2], conv.output_shape[2]

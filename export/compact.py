@@ -2,7 +2,8 @@
 
 Gone are filters that nobody reads, inputs that no weight meets, filters of a constant output (their constant moves into
 the bias of the next layer) and batch norm (into the layer before it). Nothing is approximated: a constant that meets
-zero padding differs at the borders, so that its channel stays.
+zero padding differs at the borders, so that its channel stays. Channels come and go whole: through Flatten one stays
+where any of its places is read, and in a sum where any of its terms is not constant.
 """
 
 import numpy as np

@@ -112,6 +112,8 @@ def affine(node):
 
 
 def is_batch_norm(node):
+    if node.config.get("renorm"):
+        return False
     return node.Layer is layers.BatchNormalization and list(node.config["axis"]) == [len(node.shape)]
 
 
@@ -128,7 +130,8 @@ def fold_batch_norm(nodes):
     for norm in [node for node in nodes.values() if is_batch_norm(node)]:
         read_by = readers(nodes)
         (source,) = norm.sources
-        joined = nodes[source].Layer is layers.Concatenate and len(nodes[source].shape) == len(norm.shape)
+        axis = nodes[source].config.get("axis")
+        joined = nodes[source].Layer is layers.Concatenate and axis in (-1, len(nodes[source].shape))
         parts = nodes[source].sources if joined and alone(source, read_by) else (source,)
         if not all(linear(nodes[part]) and alone(part, read_by) for part in parts):
             continue

@@ -67,18 +67,21 @@ def export(config):
             partial = folder / f".{name}.partial"
             try:
                 if FORMATS[name].compact:
-                    smaller = smaller or columns_as_channels(compact(compactable(config.workdir, net)))
+                    smaller = smaller or compact(compactable(config.workdir, net))
                 shipped = smaller if FORMATS[name].compact else net
-                partial.write_bytes(convert(shipped, name, representative))
+                arranged = columns_as_channels(smaller) if FORMATS[name].compact else net
+                partial.write_bytes(convert(arranged, name, representative))
                 files.append(proven(partial, name, x, y, logits, x_adv, y_adv) | size(shipped))
                 partial.replace(folder / files[-1]["file"])
             except Exception as error:  # the converter and the runtimes raise types of their own
                 left_out.append({"format": name, "reason": " ".join(str(error).split())[:500]})
                 partial.unlink(missing_ok=True)
             progress.advance(task)
-    for path in folder.glob("*.tflite"):  # of an earlier export, perhaps of another net
-        if path.name not in [row["file"] for row in files]:
-            path.unlink()
+    if not files:
+        raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0]['reason']}")
+    earlier = [path for path in folder.glob("*.tflite") if path.name not in [row["file"] for row in files]]
+    for path in [*earlier, folder / "bundle.tar.gz"]:  # of an earlier export, perhaps of another net
+        path.unlink(missing_ok=True)
     robust = float(np.mean(in_batches(logits_fn, x_adv).argmax(-1) == y_adv))
     manifest = {
         "files": files,
@@ -98,10 +101,8 @@ def export(config):
     }
     rundir.write_json(folder / "manifest.json", manifest)
     show(manifest, folder)
-    if files and config.bundle:
+    if config.bundle:
         print(bundle(folder, Path(config.workdir).resolve().name, dataset.class_names, preprocessing(net)))
-    if not files:
-        raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0]['reason']}")
     return manifest
 
 
@@ -120,6 +121,10 @@ def current(config):
     """The manifest of an earlier export of this very net, None without one."""
     path = Path(config.workdir) / "export" / "manifest.json"
     manifest = rundir.read_json(path) if path.exists() else {}
+    if not isinstance(manifest, dict) or not all(
+        (path.parent / row["file"]).exists() for row in manifest.get("files", [])
+    ):
+        return None
     return manifest if manifest.get("model_sha256") == rundir.digest(Path(config.workdir) / "model.keras") else None
 
 
@@ -130,7 +135,7 @@ def compactable(workdir, net):
 
 
 def size(net):
-    """Parameters and multiply-adds of a net: what compaction makes smaller."""
+    """Parameters and multiply-adds of a net: what compaction makes smaller, without the zeros that columns add."""
     return {"parameters": net.count_params(), "multiply_adds": sum(multiply_adds(net).values())}
 
 

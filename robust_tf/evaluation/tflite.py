@@ -20,9 +20,12 @@ def installed_runtimes():
     found = []
     for package in RUNTIMES:
         try:
-            found.append(f"{package} {version(package)}")
+            installed = version(package)
         except PackageNotFoundError:
             continue
+        if package == "tflite_runtime" and int(np.__version__.split(".")[0]) > 1:
+            continue  # it was built for NumPy 1 and fails at the first file
+        found.append(f"{package} {installed}")
     return found
 
 

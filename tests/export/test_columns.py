@@ -43,6 +43,7 @@ def test_the_packed_kernel_by_hand():
         ((8, 8, 1), layers.Conv2D(2, 3, strides=2)),
         ((8, 9, 1), layers.Conv2D(2, 3)),
         ((8, 8, 1), layers.DepthwiseConv2D(3)),
+        ((8, 8, 1), layers.Conv2D(4, 1, activation="softmax")),
     ],
 )
 def test_what_does_not_fit_stays_as_it_is(shape, conv):
