@@ -3,7 +3,7 @@
 Gone are filters that nobody reads, inputs that no weight meets, filters of a constant output (their constant moves into
 the bias of the next layer) and batch norm (into the layer before it). Nothing is approximated: a constant that meets
 zero padding differs at the borders, so that its channel stays. Channels come and go whole: through Flatten one stays
-where any of its places is read, and in a sum where any of its terms is not constant.
+where any of its places is read, and in a sum a term goes where all of it that counts is zero.
 """
 
 import numpy as np
@@ -53,7 +53,7 @@ def needed(nodes, constant, output):
             need[node.name][:] = True
             continue
         if not need[node.name].any():
-            need[node.name][0] = True  # a layer of no channels is none
+            continue  # nobody reads it
         sources = [constant[name] for name in node.sources]
         parts = rule(node).needed(node, need[node.name], constant[node.name], sources)
         for name, part in zip(node.sources, parts):
@@ -75,6 +75,9 @@ def built(nodes, constant, need, output, name):
         if not node.sources:
             image = keras.Input(node.shape, name=node.name)
             held[node.name] = Held(image, np.arange(node.shape[-1]))
+            continue
+        if not need[node.name].any():
+            held[node.name] = None
             continue
         sources = [constant[source] for source in node.sources]
         inputs = [held[source] for source in node.sources]

@@ -31,7 +31,8 @@ class Rule:
     constants(node, sources) -> constants of its output, from those of what it reads.
     needed(node, need, own, sources) -> for each of what it reads, the channels that must be there: bool [channels].
       need: those of its output that must be there; own, sources: constants.
-    built(node, need, own, held, sources) -> the `Held` output, with at least the needed channels; held: what it reads.
+    built(node, need, own, held, sources) -> the `Held` output, with at least the needed channels; held: what it reads,
+      None where nothing of it is needed.
     """
 
     constants: callable
@@ -84,7 +85,9 @@ def linear_needed(node, need, own, sources):
     (c,) = sources
     reads, fixed = meets(node, c)
     varies = need & np.isnan(own)  # a constant output is a bias and reads nothing
-    return [(reads & ~fixed)[:, varies].any(1)]
+    needed = (reads & ~fixed)[:, varies].any(1)
+    needed[0] |= not needed.any()  # a layer of no inputs is none
+    return [needed]
 
 
 def linear_built(node, need, own, held, sources):
@@ -172,12 +175,17 @@ def sum_constants(node, sources):
 
 
 def sum_needed(node, need, own, sources):
-    return [need] * len(sources)
+    """Nothing of a term that is zero in all channels that count; one term stays."""
+    zero = [bool((c[need] == 0).all()) for c in sources]
+    zero[0] &= not all(zero)
+    return [need & (not nothing) for nothing in zero]
 
 
 def sum_built(node, need, own, held, sources):
-    order = np.array([channel for channel in held[0].order if need[channel]])
-    return Held(layer_like(node)([gathered(each, order) for each in held]), order)
+    terms = [each for each, c in zip(held, sum_needed(node, need, own, sources)) if c.any()]
+    order = np.array([channel for channel in terms[0].order if need[channel]])
+    x = [gathered(each, order) for each in terms]
+    return Held(layer_like(node)(x) if len(x) > 1 else x[0], order)
 
 
 def joined_constants(node, sources):
@@ -190,8 +198,9 @@ def joined_needed(node, need, own, sources):
 
 def joined_built(node, need, own, held, sources):
     starts = np.cumsum([0, *(len(c) for c in sources[:-1])])
-    order = np.concatenate([start + each.order for start, each in zip(starts, held)])
-    return Held(layer_like(node)([each.x for each in held]), order)
+    parts = [(start + each.order, each.x) for start, each in zip(starts, held) if each is not None]
+    x = [part for _, part in parts]
+    return Held(layer_like(node)(x) if len(x) > 1 else x[0], np.concatenate([order for order, _ in parts]))
 
 
 def span(node):

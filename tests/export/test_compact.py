@@ -153,6 +153,34 @@ def test_two_linear_layers_become_one_where_that_is_less_work():
         same_function(net, small, x)
 
 
+def branches(join):
+    """A short and a long branch of four filters each, joined, and a convolution of two filters that reads them."""
+    image = keras.Input((6, 6, 2), name="image")
+    short = layers.Conv2D(4, 3, padding="same", name="short")(image)
+    long = layers.Conv2D(4, 3, padding="same", name="long2")(layers.Conv2D(8, 3, padding="same", name="long1")(image))
+    x = layers.Conv2D(2, 1, name="reader")(join()([short, long]))
+    return keras.Model(image, layers.GlobalAveragePooling2D()(x))
+
+
+def test_a_branch_that_nobody_reads_goes_whole():
+    net = branches(layers.Concatenate)
+    reader = net.get_layer("reader").kernel
+    reader.assign(reader * (np.arange(8) < 4)[:, None])
+    small = compact(net)
+    assert {layer.name for layer in kernel_layers(small)} <= {"short", "reader"}
+    same_function(net, small, np.random.default_rng(0).random((4, 6, 6, 2)))
+
+
+@pytest.mark.parametrize("dead", ["short", "long2"])
+def test_a_term_of_a_sum_that_is_zero_goes_whole(dead):
+    net = branches(layers.Add)
+    net.get_layer(dead).kernel.assign(net.get_layer(dead).kernel * 0)
+    small = compact(net)
+    gone = {"short"} if dead == "short" else {"long1", "long2"}
+    assert not gone & {layer.name for layer in small.layers}
+    same_function(net, small, np.random.default_rng(0).random((4, 6, 6, 2)))
+
+
 def test_a_net_of_dead_layers_gives_its_constant():
     net = dead_filter("valid")
     net.get_layer("first").kernel.assign(net.get_layer("first").kernel * 0)
