@@ -159,6 +159,7 @@ def proven(path, name, x, y, logits, x_adv, y_adv):
         "format": name,
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, mtime=0)),
+        "sha256": rundir.digest(path),
     }
     runtimes = tflite.installed_runtimes()
     compared = []
