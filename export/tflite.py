@@ -118,14 +118,16 @@ def preprocessing(net):
 
 
 def current(config):
-    """The manifest of an earlier export of this very net, None without one."""
+    """The manifest of an earlier export of this very net, None without one or where a file is not what it says."""
     path = Path(config.workdir) / "export" / "manifest.json"
     manifest = rundir.read_json(path) if path.exists() else {}
-    if not isinstance(manifest, dict) or not all(
-        (path.parent / row["file"]).exists() for row in manifest.get("files", [])
-    ):
+    if not isinstance(manifest, dict) or "files" not in manifest:
         return None
-    return manifest if manifest.get("model_sha256") == rundir.digest(Path(config.workdir) / "model.keras") else None
+    digests = {path.parent / row["file"]: row.get("sha256") for row in manifest["files"]}
+    digests[Path(config.workdir) / "model.keras"] = manifest.get("model_sha256")
+    return (
+        manifest if all(file.exists() and rundir.digest(file) == digest for file, digest in digests.items()) else None
+    )
 
 
 def compactable(workdir, net):

@@ -133,6 +133,11 @@ def test_robustness_that_was_lost_is_flagged(tmp_path, monkeypatch, capsys):
     assert "warning: float32 loses" in capsys.readouterr().out
     assert (tmp_path / "export" / "bundle.tar.gz").exists()
     assert export_tflite.current(parse(ExportConfig, flags))["files"][0]["format"] == "float32"
+    shipped = tmp_path / "export" / "model_float32.tflite"
+    content = shipped.read_bytes()
+    shipped.write_bytes(content[:-1])
+    assert export_tflite.current(parse(ExportConfig, flags)) is None  # another file of that name
+    shipped.write_bytes(content)
     net.get_layer("logits").bias.assign(np.ones(10))
     net.save(tmp_path / "model.keras")
     assert export_tflite.current(parse(ExportConfig, flags)) is None
