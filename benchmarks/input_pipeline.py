@@ -67,10 +67,10 @@ def beside_training(name, adv_weight, data, rounds, steps=20):
     feeds = {"one batch in memory": lambda: held, "the pipeline": lambda: next(batches)}
     for feed in feeds.values():
         seconds(feed)
-    taken = {name: [] for name in feeds}
+    taken = {what: [] for what in feeds}
     for _ in range(rounds):
-        for name, feed in feeds.items():
-            taken[name].append(seconds(feed))
+        for what, feed in feeds.items():
+            taken[what].append(seconds(feed))
     attack = "FGSM-RS" if adv_weight else "clean images"
     for feed, values in taken.items():
         print(f"{name}, {attack}, fed by {feed}: {steps * BATCH / statistics.median(values):,.0f} images/s")

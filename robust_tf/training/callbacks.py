@@ -232,7 +232,7 @@ class History(keras.callbacks.Callback):
 
 
 class Explosion(keras.callbacks.Callback):
-    """Raises TrainingFailed where the loss is not finite, or the adversarial loss explodes; checkpoints stay.
+    """Raises TrainingFailed where a loss or weight is not finite, or the adversarial loss explodes; checkpoints stay.
 
     The thesis warns that compression may do that. Exploded: more than twice what a guess costs, log K for K classes,
     and more than twice the least of the stage's earlier epochs; or, in validation, where a net that has just been
@@ -253,6 +253,9 @@ class Explosion(keras.callbacks.Callback):
             self._fail(f"the loss became {logs['loss']} at step {int(self.model.optimizer.iterations)} of the stage")
 
     def on_epoch_end(self, epoch, logs=None):
+        for w in self.model.net.weights:  # the loss may stay finite: ReLU turns NaN into 0
+            if not bool(tf.reduce_all(tf.math.is_finite(tf.cast(w, tf.float32)))):
+                self._fail(f"{w.name.split(':')[0]} became NaN or infinite in epoch {epoch + 1}")
         earlier = [row["adversarial_loss"] for row in self.history.stage_rows(self.first, epoch)]
         guess = math.log(self.model.net.output_shape[-1])
         if earlier and logs["adversarial_loss"] > 2 * max(guess, min(map(float, earlier))):

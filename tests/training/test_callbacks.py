@@ -101,6 +101,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images, tmp_pa
         model.fit(x, y, verbose=0, callbacks=[callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0)])
 
 
+def test_a_weight_that_is_not_finite_stops_the_run(small_net, tmp_path):
+    watch = callbacks.Explosion(history_of(tmp_path / "history.csv", []), 0)
+    watch.set_model(RobustModel(small_net, eps=0.1))
+    watch.on_epoch_end(0, {"adversarial_loss": 1.0})
+    small_net.get_layer("norm").moving_variance.assign([1, 1, np.inf, 1])
+    with pytest.raises(callbacks.TrainingFailed, match="norm/moving_variance became NaN or infinite in epoch 1"):
+        watch.on_epoch_end(0, {"adversarial_loss": 1.0})
+
+
 def test_a_natural_net_may_be_as_weak_as_it_is(small_net, tmp_path):
     logs = {"adversarial_loss": 1.0, "val_adversarial_loss": 1000.0}
     for adversarial in (True, False):
