@@ -73,6 +73,9 @@ def masked(config, net):
         trained=twin,
         attacked=net,
         bounded=net,
+        # The wrappers mask when they are called: until then what the optimiser made of pruned weights is in the net
+        # that attacks see, where a filter that is wholly zero has a batch norm of no variance, which magnifies it.
+        after_step=lambda step: masks.apply(twin),
         ship=lambda k: masks.apply(twin),
         callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),
     )

@@ -56,3 +56,23 @@ def test_projected_kernels_keep_k_after_every_step(small_net, small_images):
     model.fit(x, y, batch_size=4, epochs=8, verbose=0, callbacks=[updates, Watch()])
     # k of a step is what the update after the step before it set.
     assert counts == [max(total - 20 * step, 30) for step in range(len(counts))]
+
+
+def test_attacks_see_masked_kernels(small_net, small_images):
+    """What the optimiser made of pruned weights is gone before the next step's attack, not only in its forward pass."""
+    kernel = small_net.get_layer("conv").kernel
+    kernel.assign(kernel * (1, 0, 1, 0))  # whole filters, as batch norm magnifies what comes back of them
+    small_net.get_layer("norm").beta.assign([1] * 4)  # their ReLU lets gradients through
+    hold = HOLDS["masks"](parse(TrainConfig, []), small_net)
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(np.abs(kernel.numpy()[..., 1::2]).max())
+
+    x, y = small_images
+    model = RobustModel(hold.trained, eps=0.05, steps=1, hold=hold)
+    model.compile("sgd")
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[Watch(), *hold.callbacks])
+    assert hold.attacked is small_net
+    assert seen == [0.0] * 4
