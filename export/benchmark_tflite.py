@@ -416,12 +416,10 @@ def parse(argv, others=0):
 
 
 def writable(path):
-    """Whether a file can be written there: seen before anything is timed."""
-    try:
-        with open(path, "a"):
-            return True
-    except OSError:
-        return False
+    """Whether a file can be written there: seen before anything is timed, and without leaving an empty one."""
+    if os.path.exists(path):
+        return os.path.isfile(path) and os.access(path, os.W_OK)
+    return os.access(os.path.dirname(path) or ".", os.W_OK)
 
 
 def main(argv=None, others=()):

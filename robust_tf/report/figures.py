@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import altair as alt
 
 WIDTH, HEIGHT = 520, 260
-# Okabe and Ito's colours, which most colour-blind people tell apart; theirs, the papers', are grey.
+# Okabe and Ito's colours, which most colour-blind people tell apart.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A6FDF", "#7F7F7F"]
 BELOW = alt.Legend(orient="bottom", columns=1, labelLimit=600)  # a phone has no room beside a chart
 

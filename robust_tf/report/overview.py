@@ -54,7 +54,10 @@ def overview(runs):
 
 def flags(runs):
     found = [
-        (run.name, record["written"], flag) for run in runs for record in run.evaluations for flag in signs(record)
+        (run.name, record["written"], flag)
+        for run in runs
+        for record in run.evaluations
+        for flag in record.get("flags", [])
     ]
     if not found:
         return Missing("Signs that a net misleads attacks", "no evaluation saw one")
@@ -70,11 +73,6 @@ def flags(runs):
 def absent(runs):
     rows = [(run.name, line) for run in runs for line in run.absent]
     return Figure("absent", "What is missing", columns=("run", "what"), rows=rows) if rows else []
-
-
-def signs(record):
-    """The flags of an evaluation, as lines."""
-    return [flag if isinstance(flag, str) else str(flag) for flag in record.get("flags", [])]
 
 
 def strictest(run):
