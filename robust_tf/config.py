@@ -1,18 +1,16 @@
 """Command line -> frozen configuration: every flag is declared, parsed and checked here, before TensorFlow is imported.
 
-A configuration is a dataclass whose fields say how their flag is read (a `kinds.Kind`), its default as a string (None:
-see the help) and its help. Bad input raises `Refusal`, one line that says what was expected and what came.
+A field says how its flag is read (a `kinds.Kind`), its default as a string (None: see the help) and its help. Bad input
+raises `Refusal`, one line that says what was expected and what came.
 """
 
 import dataclasses
 import os
-import textwrap
-
-from absl import flags
 
 from robust_tf.attacks import ATTACKS, NORMS, STARTS
 from robust_tf.data import AUGMENTATIONS, DATASETS
 from robust_tf.evaluation import MODES
+from robust_tf.flags import flag, idle, read
 from robust_tf.kinds import (
     EPS,
     MANY,
@@ -34,14 +32,6 @@ from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES
 from robust_tf.training.recipes import RECIPES
 from robust_tf.training.schedules import LEARNING_RATES, STEPS
-
-
-def flag(kind, default, help, methods=(), **needs):
-    """A field read from --NAME; `methods` and `needs`, flag=values, are the only ones that it means anything to."""
-    needs = {"method": methods, **needs} if methods else needs
-    metadata = {"kind": kind, "default": default, "help": help, "needs": needs}
-    return dataclasses.field(default=None, metadata=metadata)
-
 
 COMPRESSING = ("nap", "ap", "alr", "l0", "admm", "atmc")
 PROJECTING = ("nap", "ap", "admm")
@@ -356,50 +346,45 @@ class ReportConfig:
     out: str = flag(TEXT, None, "folder for the page; default: the first run directory")
 
 
-def _define(Config):
-    values = flags.FlagValues()
-    for field in dataclasses.fields(Config):
-        kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
-        if kind is SWITCH:
-            flags.DEFINE_boolean(field.name, default, text, flag_values=values)
-        elif kind is MANY:
-            flags.DEFINE_multi_string(field.name, default, text, flag_values=values)
-        else:
-            flags.DEFINE(kind, field.name, default, text, flag_values=values)
-    return values
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """bin/sweep: trains, evaluates and exports a grid of runs; the same command goes on where it was stopped.
 
+    It also takes every flag of bin/train but --workdir, for all runs; a run leaves out those that mean nothing to it.
+    With --pretrain_epochs the runs that differ in compression only start from one dense net, which is trained once, as
+    a run of its own with its own default schedules; schedules that are spelled out are cut where it ends.
+    """
 
-def help_text(Config):
-    """Usage and flags of `Config`, one paragraph a flag, with what it expects and its default."""
-    lines = [Config.__doc__, "", "  --flagfile=FILE", "      flags from FILE, one a line; flags after it override it"]
-    for field in dataclasses.fields(Config):
-        kind, default, text = (field.metadata[key] for key in ("kind", "default", "help"))
-        expected = f"--{field.name}, --no{field.name}" if kind is SWITCH else f"--{field.name}=({kind.expected})"
-        text = text if default is None else f"{text}; default: {default}"
-        modes = field.metadata["needs"].get("mode", ())
-        text = f"{text}; with --mode={'|'.join(modes)}" if modes else text
-        lines += textwrap.wrap(expected, 110, initial_indent="  ", subsequent_indent="    ")
-        lines += textwrap.wrap(text, 110, initial_indent="      ", subsequent_indent="      ")
-    return "\n".join(lines)
+    workdir: str = flag(TEXT, None, "folder of the sweep; default: runs/sweep-NAME, named after the flags")
+    grid: tuple = flag(
+        MANY,
+        None,
+        "FLAG=VALUE,VALUE,...: values of a flag of bin/train, with ; in place of , where values have commas; given more"
+        " than once, all combinations",
+    )
+    seeds: tuple = flag(
+        listed(whole(0, 2**31 - 1)), "0", "seeds, comma-separated: each combination is trained with each"
+    )
+    evaluate: tuple = flag(
+        MANY, None, "flags of bin/evaluate, in quotes; once for each evaluation; default: one with its defaults"
+    )
+    export: str = flag(TEXT, None, "flags of bin/export_tflite, in quotes; default: its defaults")
+    jobs: int = flag(whole(1, 10_000), "1", "runs at once; they share the processors evenly")
+    ray_address: str = flag(
+        TEXT,
+        None,
+        "Ray cluster that does the work, HOST:PORT, auto, or local for a new one on this machine; its machines see this"
+        " folder under the same path and have robust_tf[ray] installed; default: processes of this machine",
+    )
 
 
 def parse(Config, argv):
     """Flags -> Config; raises Refusal with one line. argv excludes the command's name."""
-    values = _define(Config)
-    try:
-        rest = values(["command", *argv])[1:]
-    except (flags.Error, UnicodeDecodeError) as error:
-        raise Refusal(" ".join(str(error).split())) from None
-    if rest:
-        raise Refusal(f"expected flags only, --name=value; got {rest[0]!r}")
-    config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
-    for field in dataclasses.fields(Config):
-        for other, allowed in field.metadata["needs"].items():
-            if values[field.name].present and getattr(config, other) not in allowed:
-                raise Refusal(
-                    f"--{field.name}: expected --{other}={'|'.join(map(str, allowed))} with it;"
-                    f" got {getattr(config, other)}"
-                )
+    config, given = read(Config, argv)
+    for name, other, allowed in idle(config, given):
+        raise Refusal(
+            f"--{name}: expected --{other}={'|'.join(map(str, allowed))} with it; got {getattr(config, other)}"
+        )
     return CHECKS[Config](config)
 
 
@@ -475,4 +460,5 @@ CHECKS = {
     EvaluateConfig: _check_evaluate,
     ExportConfig: _check_workdir,
     ReportConfig: _check_workdir,
+    SweepConfig: lambda config: config,
 }

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robust_tf.config import EvaluateConfig, ExportConfig, TrainConfig, help_text, parse
+from robust_tf.config import EvaluateConfig, ExportConfig, SweepConfig, TrainConfig, parse
 from robust_tf.evaluation.settings import settings
+from robust_tf.flags import help_text
 from robust_tf.kinds import real, sequence, whole
 from robust_tf.refusal import Refusal
 
@@ -239,7 +240,7 @@ def test_refusals_of_export():
         parse(ExportConfig, ["--workdir=x", "--formats=float64"])
 
 
-@pytest.mark.parametrize("Config", [TrainConfig, EvaluateConfig, ExportConfig])
+@pytest.mark.parametrize("Config", [TrainConfig, EvaluateConfig, ExportConfig, SweepConfig])
 def test_help_names_every_flag_with_its_default(Config):
     text = help_text(Config)
     for name in Config.__dataclass_fields__:
@@ -261,7 +262,13 @@ def test_kinds_say_their_interval():
         ("evaluate", "--workdir=absent", 2),
         ("export_tflite", "--formats=x", 2),
         ("export_tflite", "--workdir=absent", 2),
+        ("sweep", "--grid=ratio=2", 2),
+        ("sweep", "--rato=0.1", 2),
+        ("sweep", "--evaluate='", 2),
+        ("sweep", "--evaluate=--eps=2", 2),
+        ("sweep", f"--workdir={__file__}", 2),
         ("train", "--help", 0),
+        ("sweep", "--help", 0),
         ("evaluate", "--help", 0),
         ("export_tflite", "--help", 0),
     ],

@@ -1,10 +1,12 @@
 """The commands: flags -> Config -> one call. `run` turns a Refusal into one line and exit code 2."""
 
+import contextlib
 import sys
 
 from absl import logging
 
-from robust_tf.config import help_text, parse
+from robust_tf.config import parse
+from robust_tf.flags import help_text
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
@@ -14,12 +16,10 @@ def run(name, Config, check, work):
 
     TensorFlow is imported between the two, so that what parsing or `check` refuses is refused in a moment.
     """
-    argv = sys.argv[1:]
-    if {"-h", "--help", "-help"} & set(argv):
-        print(help_text(Config))
-        return
-    try:
-        config = parse(Config, argv)
+    with one_line(name):
+        if asked_for_help(Config):
+            return
+        config = parse(Config, sys.argv[1:])
         check(config)
         logging.set_verbosity(logging.ERROR)  # absl's; what a user must know is printed
         with quiet():
@@ -27,6 +27,21 @@ def run(name, Config, check, work):
             import tf_keras  # noqa: F401
         tensorflow.get_logger().setLevel("ERROR")  # its warnings of retracing are for developers
         work(config)
+
+
+def asked_for_help(Config):
+    """Whether --help stands on the command line; if so, prints it."""
+    asked = bool({"-h", "--help", "-help"} & set(sys.argv[1:]))
+    if asked:
+        print(help_text(Config))
+    return asked
+
+
+@contextlib.contextmanager
+def one_line(name):
+    """Turns a Refusal, or Ctrl-C, into one line and an exit code."""
+    try:
+        yield
     except Refusal as refusal:
         print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
         sys.exit(2)

@@ -11,6 +11,7 @@ from robust_tf.registry import Entry
 
 SECTIONS = {
     "Overview": Entry("robust_tf.report.overview:FIGURES"),
+    "Repetitions": Entry("robust_tf.report.seeds:FIGURES"),
     "Training": Entry("robust_tf.report.training:FIGURES"),
     "Robustness": Entry("robust_tf.report.robustness:FIGURES"),
     "Compression": Entry("robust_tf.report.compression:FIGURES"),

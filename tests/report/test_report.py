@@ -83,6 +83,8 @@ def test_every_figure_of_a_whole_run(whole, tmp_path):
     smaller = shutil.copytree(whole, tmp_path / "b")
     summary = json.loads((smaller / "summary.json").read_text())
     write_json(smaller / "summary.json", {**summary, "ratio": 0.1})
+    config = json.loads((smaller / "config.json").read_text())
+    write_json(smaller / "config.json", {**config, "seed": 1})
     found = figures(read_runs([whole, smaller]))
     assert [figure.title for figure in found if isinstance(figure, Missing)] == []
     keys = [figure.key for figure in found]

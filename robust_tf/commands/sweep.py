@@ -1,0 +1,24 @@
+"""bin/sweep."""
+
+import sys
+
+from robust_tf.commands import asked_for_help, one_line
+from robust_tf.config import SweepConfig, TrainConfig, parse
+from robust_tf.flags import divided
+
+
+def main():
+    with one_line("sweep"):
+        if asked_for_help(SweepConfig):
+            return
+        own, flags = divided(sys.argv[1:], SweepConfig, TrainConfig)
+        config = parse(SweepConfig, own)
+        from robust_tf.sweep.sweep import plan, sweep
+
+        failed = sweep(plan(config, flags))
+    if failed:
+        sys.exit(f"sweep: {failed} of the runs failed; the same command tries them again")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What the cells of a sweep came to: one row for each combination of the grid, over its seeds."""
+
+import csv
+import statistics
+from dataclasses import dataclass
+
+from robust_tf.report.runs import read_run
+from robust_tf.report.seeds import COLUMNS, attacked, measured, spread
+from robust_tf.rundir import replace
+
+
+@dataclass
+class Combination:
+    """varied: {flag: value}, "" where the flag means nothing. runs: those that are done. failed: why the others are
+    not, or ""."""
+
+    varied: dict
+    runs: list
+    failed: str
+
+
+def grouped(cells, failures, runs):
+    """The Combinations of a grid's cells.
+
+    Args:
+      cells: see `grid`.
+      failures: {cell's name: why}.
+      runs: folder of the run directories.
+    """
+    varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
+    groups = {}
+    for cell in cells:
+        groups.setdefault(tuple(cell.varied.get(name, "") for name in varied), []).append(cell)
+    return [
+        Combination(
+            dict(zip(varied, values)),
+            [read_run(cell.name, runs / cell.name) for cell in group if cell.name not in failures],
+            "; ".join(dict.fromkeys(failures[cell.name] for cell in group if cell.name in failures)),
+        )
+        for values, group in groups.items()
+    ]
+
+
+def table(groups):
+    """(columns, rows) for people."""
+    rows = [(*group.varied.values(), *spread(group.runs), group.failed) for group in groups]
+    return (*groups[0].varied, *COLUMNS, "failed"), rows
+
+
+def write_csv(path, groups):
+    """The same for programs: means and standard deviations in columns of their own, accuracies as fractions."""
+    quantities = list(measured([]))
+    columns = [*groups[0].varied, "runs", *(f"{name}_{of}" for name in quantities for of in ("mean", "sd"))]
+    rows = [[*columns, "worst_over", "failed"]]
+    for group in groups:
+        numbers = [each(values) for values in measured(group.runs).values() for each in (mean, deviation)]
+        rows.append([*group.varied.values(), len(group.runs), *numbers, attacked(group.runs), group.failed])
+    replace(path, lambda partial: write_rows(partial, rows))
+
+
+def write_rows(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def mean(values):
+    return statistics.fmean(values) if values else ""
+
+
+def deviation(values):
+    return statistics.stdev(values) if len(values) > 1 else ""

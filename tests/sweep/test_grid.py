@@ -1,0 +1,120 @@
+"""The grid of a sweep: which runs there are, what they have in common, and what is refused."""
+
+import pytest
+
+from robust_tf.config import SweepConfig, TrainConfig, parse
+from robust_tf.flags import divided
+from robust_tf.refusal import Refusal
+from robust_tf.sweep.grid import cells, command_line, values_of
+
+
+def test_all_combinations(tmp_path):
+    starts, found = cells({"model": "lenet"}, values_of(["ratio=0.1,0.01", "method=ap,admm"]), (0, 1), tmp_path)
+    assert starts == []
+    assert [cell.name for cell in found[:3]] == [
+        "ratio-0.1_method-ap_seed-0",
+        "ratio-0.1_method-ap_seed-1",
+        "ratio-0.1_method-admm_seed-0",
+    ]
+    assert len(found) == 8
+    assert found[0].flags == {"model": "lenet", "ratio": "0.1", "method": "ap", "seed": "0"}
+
+
+def test_values_with_commas():
+    assert values_of(["augment=crop;crop,flip"]) == {"augment": ["crop", "crop,flip"]}
+
+
+def test_what_means_nothing_to_a_run_is_left_out(tmp_path):
+    """Dense training has no ratio, so that its two combinations are one run."""
+    grid = values_of(["method=da,ap", "ratio=0.1,0.2"])
+    _, found = cells({"rho": "0.1"}, grid, (0,), tmp_path)
+    assert [(cell.name, cell.without) for cell in found] == [
+        ("method-da_seed-0", ("rho", "ratio")),
+        ("method-ap_ratio-0.1_seed-0", ("rho",)),
+        ("method-ap_ratio-0.2_seed-0", ("rho",)),
+    ]
+    assert found[0].varied == {"method": "da"}
+
+
+def test_cells_share_dense_starts(tmp_path):
+    """One for each seed, and a natural one for NAP; the rest of each run goes on from it."""
+    flags = {"pretrain_epochs": "4", "epochs": "5", "eps": "0.2"}
+    starts, found = cells(flags, values_of(["method=nap,ap,admm,atmc", "ratio=0.1,0.01"]), (0, 1), tmp_path)
+    assert len(found) == 16
+    assert [start.flags["method"] for start in starts] == ["normal", "normal", "da", "da"]
+    for start in starts:
+        assert start.flags["epochs"] == "4"
+        followers = [cell for cell in found if cell.start == start.name]
+        assert {cell.flags["seed"] for cell in followers} == {start.flags["seed"]}
+        for cell in followers:
+            config = parse(TrainConfig, command_line(cell.flags))
+            assert config.init_from == str(tmp_path / start.name)
+            assert (config.pretrain_epochs, config.epochs, config.eps_schedule) == (0, 5, ((0, 0.2),))
+
+
+def test_schedules_are_cut_where_the_start_ends(tmp_path):
+    flags = {
+        "method": "admm", "pretrain_epochs": "3", "epochs": "4", "eps_schedule": "0:0.1,2:0.2,5:0.3",
+        "learning_rate_schedule": "0:0.1,3:0.01", "ratio_schedule": "0:1,4:0.1", "steps_schedule": "thesis",
+    }  # fmt: skip
+    (start,), (cell,) = cells(flags, {}, (0,), tmp_path)
+    assert start.flags["eps_schedule"] == "0:0.1,2:0.2"
+    assert start.flags["learning_rate_schedule"] == "0:0.1"
+    assert "ratio_schedule" not in start.flags
+    assert cell.flags["eps_schedule"] == "0:0.2,2:0.3"
+    assert cell.flags["learning_rate_schedule"] == "0:0.01"
+    assert cell.flags["ratio_schedule"] == "0:1.0,1:0.1"
+    assert start.flags["steps_schedule"] == cell.flags["steps_schedule"] == "thesis"
+
+
+def test_an_impossible_combination_is_a_failed_cell(tmp_path):
+    grid = values_of(["method=ap,admm", "projection=irregular,codebook"])
+    _, found = cells({}, grid, (0,), tmp_path)
+    assert [bool(cell.refused) for cell in found] == [False, True, False, False]
+    assert "--projection=codebook: expected --method=admm" in found[1].refused
+    with pytest.raises(Refusal, match="--projection=codebook"):
+        cells({"method": "ap"}, values_of(["projection=codebook"]), (0,), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ("rato=1", "a flag of bin/train"),
+        ("seed=1,2", "seeds by --seeds"),
+        ("ratio=0.1,", r"\(0, 1\]; got ''"),
+        ("ratio", "got ''"),
+        ("method=ap,amdm", "got 'amdm'"),
+        ("conv_relu=yes,maybe", "maybe|Non-boolean"),
+    ],
+)
+def test_bad_grids(grid, said):
+    with pytest.raises(Refusal, match=said):
+        values_of([grid])
+    with pytest.raises(Refusal, match="each flag once"):
+        values_of(["ratio=1", "ratio=0.5"])
+
+
+def test_two_values_of_one_name(tmp_path):
+    with pytest.raises(Refusal, match="name different folders"):
+        cells({}, values_of(["init_from=a/b,a_b"]), (0,), tmp_path)
+
+
+def test_whose_flag_it_is(tmp_path):
+    file = tmp_path / "a.cfg"
+    file.write_text("--ratio=0.1\n--conv_relu\n")
+    argv = [
+        f"--flagfile={file}",
+        "--grid",
+        "method=ap",
+        "--norandom_start",
+        "--workdir=w",
+        "--ratio",
+        "0.2",
+        "--grid=eps=1",
+    ]
+    own, flags = divided(argv, SweepConfig, TrainConfig)
+    assert own == ["--grid=method=ap", "--workdir=w", "--grid=eps=1"]
+    assert flags == {"ratio": "0.2", "conv_relu": "true", "random_start": "false"}
+    for wrong, said in [(["--ratio"], "a value; got none"), (["x"], "flags only"), (["--flagfile=/absent"], "absent")]:
+        with pytest.raises(Refusal, match=said):
+            divided(wrong, SweepConfig, TrainConfig)

@@ -1,0 +1,165 @@
+"""A sweep: what is done in which order, what a failure costs, and the table at the end."""
+
+import concurrent.futures
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from robust_tf.config import SweepConfig, TrainConfig, parse
+from robust_tf.refusal import Refusal
+from robust_tf.rundir import as_json, write_json
+from robust_tf.sweep.sweep import plan, show, show_plan, work
+from robust_tf.sweep.table import grouped, table, write_csv
+
+
+class Instant:
+    """An engine whose jobs end at once: `failing` is what their run directories' names hold if they fail."""
+
+    def __init__(self, failing=()):
+        self.failing, self.jobs = failing, []
+
+    def submit(self, job):
+        self.jobs.append(job)
+        future = concurrent.futures.Future()
+        if any(name in job.run.name for name in self.failing):
+            future.set_result("no memory")
+        else:
+            seed = int(job.run.name[-1]) if "seed" in job.run.name else 0
+            done(job.run, robust=0.5 + 0.1 * seed, weights=100)
+        future.done() or future.set_result("")
+        return future
+
+
+def done(run, robust, weights):
+    """A finished run of invented numbers."""
+    write_json(run / "config.json", as_json(parse(TrainConfig, [])))
+    write_json(run / "summary.json", {"kernels_nonzero": weights, "seconds": 10.0, "ratio": 0.1, "method": "ap"})
+    record = {"mode": "attacks", "attacks": ["pgd"], "norm": "linf", "eps": 0.1, "num_images": 9}
+    write_json(run / "evaluation" / "a.json", {**record, "clean_accuracy": 0.9, "robust_accuracy": robust})
+
+
+def planned(folder, *argv, flags=None):
+    config = parse(SweepConfig, [f"--workdir={folder}", *argv])
+    return plan(config, {"pretrain_epochs": "1", "epochs": "1", **(flags or {})})
+
+
+def told():
+    return Console(record=True, width=200, file=open("/dev/null", "w"))
+
+
+def test_starts_come_first_and_every_run_once(tmp_path):
+    engine, planned_ = Instant(), planned(tmp_path / "s", "--grid=method=ap,admm", "--seeds=0,1")
+    assert work(planned_, engine, told()) == {}
+    runs = [job.run.name for job in engine.jobs]
+    assert len(runs) == len(set(runs)) == 6
+    assert all("-da-" in name for name in runs[:2])
+    assert [len(job.commands) for job in engine.jobs] == [1, 1, 3, 3, 3, 3]
+    assert [words[1] for words in engine.jobs[-1].commands] == [
+        "robust_tf.commands.train", "robust_tf.commands.evaluate", "robust_tf.commands.export_tflite"
+    ]  # fmt: skip
+
+
+def test_a_failing_cell_costs_itself_alone(tmp_path):
+    engine = Instant(failing=["method-ap_seed-1"])
+    planned_ = planned(tmp_path / "s", "--grid=method=ap,admm", "--seeds=0,1,2")
+    console = told()
+    failures = work(planned_, engine, console)
+    assert failures == {"method-ap_seed-1": "no memory"}
+    assert "method-ap_seed-1: failed: no memory" in console.export_text()
+
+    groups = grouped(planned_.cells, failures, planned_.runs)
+    columns, rows = table(groups)
+    assert dict(zip(columns, rows[0])) == {
+        "method": "ap", "runs": "2", "weights": "100", "clean": "90.00 ± 0.00 %", "robust": "60.00 ± 14.14 %",
+        "seconds": "10", "bytes": "", "worst over": "pgd; linf eps 0.1, 9 images", "failed": "no memory",
+    }  # fmt: skip
+    write_csv(tmp_path / "table.csv", groups)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert float(written[1]["robust_mean"]) == pytest.approx(0.6)
+    assert float(written[1]["robust_sd"]) == pytest.approx(0.1)
+    assert (written[0]["failed"], written[0]["bytes_mean"]) == ("no memory", "")
+    show(columns, rows, console)
+    assert "robust: worst over pgd; linf eps 0.1, 9 images" in console.export_text()
+
+
+def test_a_failing_start_costs_what_needs_it(tmp_path):
+    engine = Instant(failing=["-da-"])
+    planned_ = planned(tmp_path / "s", "--grid=method=da,ap")
+    failures = work(planned_, engine, told())
+    assert failures == {"method-ap_seed-0": "its dense start failed: no memory"}
+
+
+def test_a_worker_that_is_lost_for_good(tmp_path):
+    class Lost(Instant):
+        def submit(self, job):
+            future = concurrent.futures.Future()
+            future.set_exception(RuntimeError("the worker died"))
+            return future
+
+    failures = work(planned(tmp_path / "s", flags={"method": "da"}), Lost(), told())
+    assert failures == {"seed-0": "RuntimeError: the worker died"}
+
+
+def test_the_plan_says_what_it_leaves_out(tmp_path):
+    console = told()
+    grid = ["--grid=method=da,ap", "--grid=projection=irregular,codebook"]
+    show_plan(planned(tmp_path / "s", *grid, flags={"rho": "0.1"}), console)
+    text = console.export_text()
+    assert "method-da_seed-0: without --rho, --projection, which mean nothing to it" in text.replace("\n", " ")
+    assert "method-ap_projection-codebook_seed-0: failed: --projection=codebook: expected --method=admm" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "flags", "said"),
+    [
+        (["--evaluate=--workdir=x"], {}, "each run has its own"),
+        (["--evaluate=--eps=2"], {}, "--eps"),
+        (["--export=--formats=x"], {}, "got 'x'"),
+        ([], {"dataset": "folder", "data_dir": "absent"}, "absent"),
+        ([], {"dry_run": "true"}, "--dry_run: expected none"),
+    ],
+)
+def test_what_no_run_could_be_done_with(tmp_path, argv, flags, said):
+    with pytest.raises(Refusal, match=said):
+        planned(tmp_path / "s", *argv, flags=flags)
+    assert not (tmp_path / "s").exists()
+
+
+def test_foreign_folders_are_left_alone(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(Refusal, match="got foreign files"):
+        planned(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_whole_way(tmp_path):
+    """Two methods from one start, a cell that fails (a batch larger than the data), and nothing done twice."""
+    flags = ["--width=0.2", "--pretrain_epochs=1", "--epochs=1", "--steps=1", "--ratio=0.5"]
+    flags += [
+        f"--workdir={tmp_path / 's'}",
+        "--grid=method=ap,admm",
+        "--grid=batch_size=128,99999",
+        "--jobs=2",
+        "--export=--formats=float32",
+    ]
+    flags += ["--evaluate=--attacks=fgsm --num_images=50", "--evaluate=--attacks=pgd --steps=2 --num_images=50"]
+    command = [sys.executable, "-m", "robust_tf.commands.sweep", *flags]
+    first = subprocess.run(command, capture_output=True, text=True)
+    assert first.returncode == 1
+    assert first.stderr == "sweep: 2 of the runs failed; the same command tries them again\n"
+    assert ": failed: train: --batch_size: expected at most the" in first.stdout
+    assert "its dense start failed: train: --batch_size" in (tmp_path / "s" / "table.csv").read_text()
+    html = (tmp_path / "s" / "report.html").read_text()
+    assert "method-admm_batch_size-128_seed-0" in html
+    for method in ("ap", "admm"):
+        run = tmp_path / "s" / "runs" / f"method-{method}_batch_size-128_seed-0"
+        assert len(list((run / "evaluation").glob("*.json"))) == 2
+        assert json.loads((run / "export" / "manifest.json").read_text())["files"]
+    nets = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tflite")}
+    assert subprocess.run(command, capture_output=True, text=True).returncode == 1
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tflite")} == nets
