@@ -2,13 +2,15 @@
 
 import altair as alt
 
-from robust_tf.report.figures import COLOURS, HEIGHT, WIDTH, Figure, Missing
+from robust_tf.report.figures import BELOW_IN_ROWS, COLOURS, HEIGHT, WIDTH, Figure, Missing
 from robust_tf.report.overview import strictest
 from robust_tf.report.papers import printed
 
+TICKS = [share * power for power in (1e-4, 1e-3, 0.01, 0.1) for share in (1, 2, 5)] + [1]
+
 
 def points(runs):
-    """A row for each accuracy of each run, and for what the papers print of the same data set and net."""
+    """A row for each accuracy of each run."""
     rows = []
     for run in runs:
         record = strictest(run)
@@ -24,15 +26,24 @@ def points(runs):
         attack = f"worst over {', '.join(record['attacks'])}, eps {record['eps']:.3g}"
         rows.append({**common, "accuracy": record["clean_accuracy"], "under": "clean"})
         rows.append({**common, "accuracy": record["robust_accuracy"], "under": "attack", "attack": attack})
-    nets = {(run.config.get("dataset"), run.config.get("model")) for run in runs}
-    for row in printed("atmc_tables_7_to_10"):
-        if (row["dataset"], row["model"]) in nets:
+    return rows
+
+
+def theirs(runs, table):
+    """The same of the rows of a table of Gui et al. for the runs' data sets."""
+    datasets = {run.config.get("dataset") for run in runs}
+    rows = []
+    for row in printed(table):
+        if row["dataset"] in datasets:
+            method = row.get("method") or "dense, adversarial"
+            size = f"{row['ratio']:.1%} of the weights" if "ratio" in row else f"width {row['width']:g}"
             common = {
-                "net": f"{row['method']}, printed",
-                "method": row["method"],
-                "kept": row["ratio"],
+                "net": f"{row['model']}, {method}, {size}",
+                "model": row["model"],
+                "method": method,
+                "kept": row.get("ratio", 1.0),
                 "weights": row["nonzero"],
-                "whose": "theirs (Gui et al., tables 7 to 10)",
+                "whose": "printed in Gui et al.",
             }
             rows.append({**common, "accuracy": row["clean"], "under": "clean"})
             rows.append({**common, "accuracy": row["ifgsm"], "under": "attack", "attack": "IFGSM, eps 0.06"})
@@ -40,32 +51,44 @@ def points(runs):
 
 
 def by_ratio(runs):
-    rows = points(runs)
+    models = {run.config.get("model") for run in runs}
+    rows = points(runs) + [row for row in theirs(runs, "atmc_tables_7_to_10") if row["model"] in models]
     if len({row["kept"] for row in rows}) < 2:
         return Missing("Accuracy against weights kept", "it takes two evaluated runs of different size")
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X(
-            "kept:Q", title="fraction of the kernel weights", scale=alt.Scale(type="log"), axis=alt.Axis(format="%")
+            "kept:Q",
+            title="fraction of the kernel weights",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(format="%", values=TICKS),
         ),
         y=alt.Y("accuracy:Q", title="accuracy on test images", axis=alt.Axis(format="%")),
-        color=alt.Color("method:N", title="method", scale=alt.Scale(range=COLOURS)),
+        color=alt.Color("method:N", title=None, scale=alt.Scale(range=COLOURS), legend=BELOW_IN_ROWS),
         detail="whose:N",
         tooltip=["net:N", "weights:Q", alt.Tooltip("accuracy:Q", format=".2%"), "under:N", "attack:N", "whose:N"],
     )
-    shape = alt.Shape("whose:N", title=None)
-    layers = base.mark_line(strokeWidth=1) + base.mark_point(size=80, filled=True).encode(shape=shape)
+    layers = base.mark_line(strokeWidth=1) + base.mark_point(size=80, filled=True).encode(shape=whose(rows))
     chart = layers.properties(width=WIDTH, height=HEIGHT).facet(row=alt.Row("under:N", title=None))
-    caption = "Under attack: the worst over the attacks of each run's strictest evaluation."
+    caption = (
+        "Under attack: the worst over the attacks of each run's strictest evaluation. Lines join runs of a method."
+    )
     return Figure("accuracy-by-ratio", "Accuracy against weights kept", caption, chart=chart)
+
+
+def whose(rows):
+    """Marks of another shape for printed numbers, explained where there are some."""
+    legend = BELOW_IN_ROWS if len({row["whose"] for row in rows}) > 1 else None
+    return alt.Shape("whose:N", title=None, legend=legend)
 
 
 def trade_off(runs):
     by_net = {}
-    for row in points(runs):
+    found = points(runs) + theirs(runs, "atmc_tables_7_to_10") + theirs(runs, "atmc_tables_3_to_6")
+    for row in found:
         name = "clean" if row["under"] == "clean" else "robust"
         by_net.setdefault((row["net"], row["kept"], row["whose"]), dict(row))[name] = row["accuracy"]
     rows = list(by_net.values())
-    if len(rows) < 2:
+    if len(points(runs)) < 4:
         return Missing("Clean against robust accuracy", "it takes two evaluated runs")
     chart = (
         alt.Chart(alt.Data(values=rows))
@@ -74,13 +97,15 @@ def trade_off(runs):
             x=alt.X("clean:Q", title="clean accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
             y=alt.Y("robust:Q", title="robust accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
             size=alt.Size("weights:Q", title="weights", scale=alt.Scale(type="log", range=[40, 700])),
-            color=alt.Color("method:N", title="method", scale=alt.Scale(range=COLOURS)),
-            shape=alt.Shape("whose:N", title=None),
+            color=alt.Color("method:N", title=None, scale=alt.Scale(range=COLOURS), legend=BELOW_IN_ROWS),
+            shape=whose(rows),
             tooltip=["net:N", "weights:Q", alt.Tooltip("clean:Q", format=".2%"), alt.Tooltip("robust:Q", format=".2%")],
         )
         .properties(width=WIDTH, height=HEIGHT)
     )
-    return Figure("trade-off", "Clean against robust accuracy", "Larger marks are larger nets.", chart=chart)
+    return Figure(
+        "trade-off", "Clean against robust accuracy", "Larger marks are larger nets, of any kind.", chart=chart
+    )
 
 
 FIGURES = (by_ratio, trade_off)

@@ -5,14 +5,14 @@ from robust_tf.report.figures import Figure, Missing, bars, number
 
 def size(runs):
     rows = [
-        {"run": f"{run.name}, {how}", "format": file["format"], "bytes": file[key], "clean": file["clean_accuracy"]}
+        {"file": f"{run.name}, {file['format']}", "how": how, "bytes": file[key], "clean": file["clean_accuracy"]}
         for run in runs
         for file in run.manifest.get("files", [])
         for how, key in (("as it is", "bytes"), ("gzip", "gzip_bytes"))
     ]
     if not rows:
         return Missing("Bytes", "bin/export_tflite writes the files and their manifest")
-    chart = bars(rows, ("format", None), ("bytes", "bytes"), "run", "s")
+    chart = bars(rows, ("file", None), ("bytes", "bytes"), "how", "~s", ("clean:Q",))
     return Figure("bytes", "Bytes of the files", "And of what gzip makes of them.", chart=chart)
 
 

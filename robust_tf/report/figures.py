@@ -1,5 +1,6 @@
 """What a section of the report is made of."""
 
+import base64
 from dataclasses import dataclass, field
 
 import altair as alt
@@ -8,6 +9,7 @@ WIDTH, HEIGHT = 520, 260
 # Okabe and Ito's colours, which most colour-blind people tell apart.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A6FDF", "#7F7F7F"]
 BELOW = alt.Legend(orient="bottom", columns=1, labelLimit=600)  # a phone has no room beside a chart
+BELOW_IN_ROWS = alt.Legend(orient="bottom", columns=4)
 
 
 @dataclass
@@ -32,6 +34,35 @@ class Missing:
 
     title: str
     why: str
+
+
+def panel(rows, size=64):
+    """A chart of pictures, for files: a row for each label, below each picture what is said of it.
+
+    Args:
+      rows: (label, [(PNG bytes, what is said, whether that is right)]).
+      size: of a picture, in pixels.
+    """
+    values = [
+        {"row": label, "column": i, "image": data_uri("image/png", png), "said": said, "right": bool(right)}
+        for label, images in rows
+        for i, (png, said, right) in enumerate(images)
+    ]
+    columns = 1 + max((value["column"] for value in values), default=0)
+    position = {
+        "x": alt.X("column:O", title=None, axis=None),
+        "y": alt.Y("row:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelFontSize=12)),
+    }
+    base = alt.Chart(alt.Data(values=values)).encode(**position)
+    images = base.mark_image(width=size, height=size, smooth=False).encode(url="image:N")
+    colour = alt.condition("datum.right", alt.value("black"), alt.value("#b3261e"))
+    said = base.mark_text(dy=size / 2 + 8, fontSize=11).encode(text="said:N", color=colour)
+    sized = (images + said).properties(width=columns * (size + 8), height=len(rows) * (size + 24))
+    return sized.configure_view(stroke=None)
+
+
+def data_uri(kind, content):
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def percent(fraction):

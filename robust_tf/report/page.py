@@ -1,16 +1,17 @@
 """report(config): the runs' figures as one HTML file that needs no network, and as PNG and SVG files."""
 
-import base64
 import datetime
+import io
 import json
 from pathlib import Path
 
 import jinja2
 import vl_convert
+from PIL import Image
 
 from robust_tf import rundir
 from robust_tf.report import SECTIONS
-from robust_tf.report.figures import Missing
+from robust_tf.report.figures import Missing, data_uri, panel
 from robust_tf.report.runs import read_runs
 from robust_tf.terminal import progress_bar
 
@@ -63,20 +64,23 @@ def shown(figure, folder, charts):
         return {"title": figure.title, "missing": figure.why}
     found = {"key": figure.key, "title": figure.title, "caption": figure.caption}
     if figure.chart is not None:
-        spec = figure.chart.to_dict()
-        svg = vl_convert.vegalite_to_svg(spec)
-        (folder / f"{figure.key}.svg").write_text(svg)
-        (folder / f"{figure.key}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-        charts[figure.key] = spec
-        found["svg"] = uri("image/svg+xml", svg.encode())
+        charts[figure.key] = figure.chart.to_dict()
+        found["svg"] = data_uri("image/svg+xml", written(figure.key, charts[figure.key], folder).encode())
     if figure.columns:
         found |= {"columns": figure.columns, "rows": figure.rows}
+    if figure.pictures:
+        written(figure.key, panel(figure.pictures).to_dict(), folder)
     found["pictures"] = [
-        (label, [(uri("image/png", png), said, right) for png, said, right in images])
+        (label, [(data_uri("image/png", png), said, right) for png, said, right in images])
         for label, images in figure.pictures
     ]
     return found
 
 
-def uri(kind, content):
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def written(key, spec, folder):
+    """Writes KEY.svg and KEY.png of a chart; returns the SVG."""
+    svg = vl_convert.vegalite_to_svg(spec)
+    (folder / f"{key}.svg").write_text(svg)
+    png = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, scale=2)))
+    png.convert("RGB").save(folder / f"{key}.png", optimize=True)  # a fifth of the bytes
+    return svg

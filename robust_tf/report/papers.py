@@ -5,5 +5,5 @@ from pathlib import Path
 
 
 def printed(table):
-    """The rows of a table as dicts; accuracies in percent."""
+    """The rows of a table as dicts; accuracies as printed, percent in the thesis and fractions in Gui et al."""
     return json.loads(Path(__file__).with_name("papers.json").read_text())[table]
