@@ -59,7 +59,7 @@ def export(config):
     attack = {"eps": trained_as["eps"], "norm": trained_as["norm"], "steps": config.steps}
     x_adv, y_adv = attacked(logits_fn, x, y, attack, config)
 
-    np.savez_compressed(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
+    rundir.write_arrays(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
     files, left_out, smaller = [], [], None
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")

@@ -4,11 +4,15 @@ config.json  classes.json  checkpoints/  history.csv  tensorboard/  model.keras 
 factorised.keras (atmc)
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 from pathlib import Path
+
+import filelock
+import numpy as np
 
 from robust_tf.config import TrainConfig, parse
 from robust_tf.data import DATASETS
@@ -16,12 +20,23 @@ from robust_tf.refusal import Refusal
 
 # Where a run and its data lie is no part of what it is, and more epochs continue it.
 FREE = ("workdir", "data_dir", "epochs", "dry_run")
+LOCK = ".lock"
 
 
 def write_json(path, record):
     """Writes atomically: a reader sees the old file or the new one."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     replace(path, lambda partial: partial.write_text(json_text(record)))
+
+
+def write_arrays(path, **arrays):
+    """Writes an .npz atomically; an open file, as NumPy would give a name without .npz another."""
+
+    def write(partial):
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    replace(path, write)
 
 
 def json_text(record):
@@ -86,7 +101,7 @@ def claimable(config):
         finished = summary.get("epochs", 0) if isinstance(summary, dict) else 0
         if ours["epochs"] < finished:
             raise Refusal(f"--workdir={workdir}: expected --epochs >= {finished}, as trained; got {ours['epochs']}")
-    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    elif workdir.exists() and (not workdir.is_dir() or any(path.name != LOCK for path in workdir.iterdir())):
         raise Refusal(f"--workdir={workdir}: expected a run directory, an empty or a new folder; got foreign files")
     return workdir
 
@@ -99,6 +114,27 @@ def claim(config):
     except OSError as error:
         raise Refusal(f"--workdir={workdir}: expected a writable folder; got {error}") from None
     return workdir
+
+
+@contextlib.contextmanager
+def locked(workdir):
+    """Keeps other processes from work on the run directory, which is made if need be; raises Refusal if one is at it.
+
+    The lock is the kernel's: it goes with the process, however that ends.
+    """
+    workdir = Path(workdir)
+    lock = filelock.FileLock(workdir / LOCK, blocking=False)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise Refusal(f"--workdir={workdir}: expected no other process at work on it; got one") from None
+    except OSError as error:
+        raise Refusal(f"--workdir={workdir}: expected a writable folder; got {error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def class_names(workdir):
@@ -137,5 +173,9 @@ def subfolder(workdir, name):
 def replace(path, write):
     """write(partial), then partial -> path: whoever reads `path` sees a whole file, or the one before."""
     partial = Path(path).with_name(f"partial-{Path(path).name}")
-    write(partial)
-    os.replace(partial, path)
+    try:
+        write(partial)
+        os.replace(partial, path)
+    except BaseException:  # a full disk, or a signal
+        partial.unlink(missing_ok=True)
+        raise

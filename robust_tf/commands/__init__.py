@@ -1,6 +1,7 @@
 """The commands: flags -> Config -> one call. `run` turns a Refusal into one line and exit code 2."""
 
 import contextlib
+import os
 import sys
 
 from absl import logging
@@ -39,11 +40,18 @@ def asked_for_help(Config):
 
 @contextlib.contextmanager
 def one_line(name):
-    """Turns a Refusal, or Ctrl-C, into one line and an exit code."""
+    """Turns a Refusal, what the system refuses (a full disk, a folder without rights), and Ctrl-C into one line and an
+    exit code."""
     try:
         yield
     except Refusal as refusal:
         print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read the output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; the same command starts again, training from its last checkpoint", file=sys.stderr)

@@ -6,7 +6,7 @@ from robust_tf.commands import run
 from robust_tf.config import EvaluateConfig
 from robust_tf.evaluation.settings import settings
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import trained
+from robust_tf.rundir import locked, trained
 
 
 def check(config):
@@ -22,7 +22,8 @@ def check(config):
 def work(config):
     from robust_tf.evaluation.run import evaluate
 
-    evaluate(config)
+    with locked(config.workdir):
+        evaluate(config)
 
 
 def main():

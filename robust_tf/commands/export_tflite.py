@@ -4,7 +4,7 @@ from pathlib import Path
 
 from robust_tf.commands import run
 from robust_tf.config import ExportConfig
-from robust_tf.rundir import trained
+from robust_tf.rundir import locked, trained
 
 
 def check(config):
@@ -16,7 +16,9 @@ def work(config):
     from export.tflite import current, export
 
     manifest = current(config) if config.lint and not config.bundle else None
-    manifest = manifest or export(config)
+    if manifest is None:
+        with locked(config.workdir):
+            manifest = export(config)
     for row in manifest["files"] if config.lint else ():
         path = Path(config.workdir) / "export" / row["file"]
         lint.show(path, lint.lint(path))

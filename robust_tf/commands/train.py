@@ -19,11 +19,13 @@ def work(config):
         from robust_tf.training.dry_run import dry_run
 
         return dry_run(config)
-    from robust_tf.training.callbacks import TrainingFailed
+    from robust_tf.training.callbacks import Stopped, TrainingFailed
     from robust_tf.training.run import train
 
     try:
         print(f"trained: {train(config)}")
+    except Stopped as stopped:
+        print(f"train: {stopped}")
     except TrainingFailed as failure:
         sys.exit(f"train: {failure}")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from robust_tf.evaluation.accuracy import admitted, correct
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import replace
+from robust_tf.rundir import write_arrays
 
 
 class Step(NamedTuple):
@@ -82,7 +82,7 @@ def in_sequence(
             if saved:
                 state = {"survived": survived, "seconds": seconds, "invalid": invalid}
                 state |= {"step": number, "done": done, "of": identity}
-                replace(saved, lambda partial, state=state: _write(partial, state))
+                write_arrays(saved, **state)
             if progress:
                 progress(step.name, done, len(chosen), float(survived[number].mean()))
     return Sequence(survived, seconds, invalid)
@@ -95,11 +95,6 @@ def broken_by(survived):
 
 def _pixels(images, chosen):
     return tf.cast(images[chosen], tf.float32) / 255
-
-
-def _write(path, state):
-    with path.open("wb") as file:
-        np.savez(file, **state)
 
 
 def _restored(saved, identity, count, steps):

@@ -19,7 +19,8 @@ STOPPED = "stopped before its end; the same command goes on"
 @dataclass(frozen=True)
 class Job:
     """run: its directory. log: file that gets what the commands print. commands: lists of words after `python`; the
-    first makes RUN/model.keras. cwd: where they run. threads: of each; 0: TensorFlow's choice.
+    first trains: it makes RUN/model.keras, then RUN/summary.json. cwd: where they run. threads: of each; 0:
+    TensorFlow's choice.
 
     Paths are absolute: the job may run on another machine that sees the same files.
     """
@@ -43,11 +44,12 @@ def finish(job, processes=None):
         net = digest(job)
         if net and done.get(key) == net:
             continue
+        before = summary_written(job)
         code = execute(command, job, processes if processes is not None else set())
         if code:
             return why(job, code)
-        if not digest(job):
-            return STOPPED
+        if command is job.commands[0] and summary_written(job) == before:
+            return STOPPED  # by a signal, which is no failure to bin/train
         done[key] = digest(job)
         rundir.write_json(job.run / "sweep.json", done)
     return ""
@@ -60,6 +62,12 @@ def read_done(job):
     except Refusal:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def summary_written(job):
+    """When training last came to its end; None before."""
+    path = job.run / "summary.json"
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def digest(job):

@@ -16,6 +16,10 @@ class TrainingFailed(RuntimeError):
     """Training cannot go on."""
 
 
+class Stopped(Exception):
+    """Training was asked to stop, and has saved what it needs to go on."""
+
+
 class Schedule(keras.callbacks.Callback):
     """Sets eps, steps and the learning rate at the start of each epoch; each is a sequence.
 
@@ -23,11 +27,12 @@ class Schedule(keras.callbacks.Callback):
       eps, steps, learning_rate: sequences, see `training.schedules`.
       paced: None or the `Paced` that may hold eps back.
       smooth: those of eps and learning_rate that move a little at each step, on the line between their values.
+      steps_per_epoch: for those.
     """
 
-    def __init__(self, eps, steps, learning_rate, paced=None, smooth=()):
+    def __init__(self, eps, steps, learning_rate, paced=None, smooth=(), steps_per_epoch=1):
         super().__init__()
-        self.smooth = smooth
+        self.smooth, self.steps_per_epoch = smooth, steps_per_epoch
         self.sequences = {"eps": eps, "steps": steps, "learning_rate": learning_rate}
         self.paced = paced or Paced("none")
 
@@ -40,7 +45,8 @@ class Schedule(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.smooth:
-            at = self.epoch + batch / self.params["steps"]
+            done = int(self.model.optimizer.iterations) % self.steps_per_epoch  # not `batch`, where an epoch goes on
+            at = self.epoch + done / self.steps_per_epoch
             self.now |= {name: interpolated(self.sequences[name], at) for name in self.smooth}
             self._assign()
 
@@ -84,6 +90,17 @@ class Paced(keras.callbacks.Callback):
         self.state.least.assign(min(float(self.state.least), loss))
         if loss > (1 + self.tolerance) * float(self.state.least):
             self.state.epochs.assign_add(1)
+
+
+class Kept(keras.callbacks.Callback):
+    """Keeps the net's weights as they are at the end of an epoch, for `restore`."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights = [tf.identity(w) for w in self.model.net.weights]
+
+    def restore(self):
+        for w, value in zip(self.model.net.weights, self.weights):
+            w.assign(value)
 
 
 class Updates(keras.callbacks.Callback):
@@ -184,7 +201,47 @@ class Checkpoints(keras.callbacks.Callback):
             return  # the stage ends here; a run that is killed now trains this epoch again, to the same end
         self.epoch.assign(epoch + 1)
         if (epoch + 1) % self.every == 0 or epoch + 1 >= self.last:
-            self.manager.save()
+            save(self.manager)
+
+
+def save(manager):
+    """Saves a checkpoint; raises OSError where that fails, on a full disk for one."""
+    try:
+        manager.save()
+    except tf.errors.OpError as error:
+        raise OSError(f"expected to save a checkpoint in {manager.directory}; got {error.message}") from error
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """Once `asked` is set, saves after the step at work, or after the epoch where that validates, and raises Stopped.
+
+    Stands last in the list, so that what is saved is complete.
+
+    Args:
+      manager, epoch: as of `Checkpoints`; the optimiser's iterations say how far in the epoch.
+      asked: threading.Event.
+      stage: name, for the message.
+    """
+
+    def __init__(self, manager, epoch, asked, stage):
+        super().__init__()
+        self.manager, self.epoch, self.asked, self.stage = manager, epoch, asked, stage
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch.assign(epoch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        # At an epoch's last step it is the epoch's end that saves.
+        if self.asked.is_set() and batch + 1 < self.params["steps"]:
+            self._stop(f"after step {batch + 1} of {self.params['steps']} of epoch {int(self.epoch) + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.asked.is_set() and not self.model.stop_training:
+            self._stop(f"after epoch {epoch + 1}")
+
+    def _stop(self, when):
+        save(self.manager)
+        raise Stopped(f"asked to stop, saved {when} (stage {self.stage}); the same command goes on")
 
 
 FIELDS = (
@@ -232,7 +289,9 @@ class History(keras.callbacks.Callback):
 
 
 class Explosion(keras.callbacks.Callback):
-    """Raises TrainingFailed where a loss or weight is not finite, or the adversarial loss explodes; checkpoints stay.
+    """Raises TrainingFailed where a loss, gradient or weight is not finite, or the adversarial loss explodes.
+
+    Checkpoints stay, and the last of them is named.
 
     The thesis warns that compression may do that. Exploded: more than twice what a guess costs, log K for K classes,
     and more than twice the least of the stage's earlier epochs; or, in validation, where a net that has just been
@@ -242,15 +301,24 @@ class Explosion(keras.callbacks.Callback):
       history: the `History` of the run.
       first: first epoch of the stage.
       adversarial: whether the stage trains on adversarial images; else those of validation may cost anything.
+      manager: of the checkpoints, or None.
     """
 
-    def __init__(self, history, first, adversarial=True):
+    def __init__(self, history, first, adversarial=True, manager=None):
         super().__init__()
-        self.history, self.first, self.adversarial = history, first, adversarial
+        self.history, self.first, self.adversarial, self.manager = history, first, adversarial, manager
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
+        at = f"at step {int(self.model.optimizer.iterations)} of the stage, in epoch {self.epoch + 1}"
+        broken = self.model.broken_gradients()
+        said = f"; so did the gradients of {', '.join(broken[:3])}" + (" and others" if len(broken) > 3 else "")
         if not math.isfinite(logs["loss"]):
-            self._fail(f"the loss became {logs['loss']} at step {int(self.model.optimizer.iterations)} of the stage")
+            self._fail(f"the loss became {logs['loss']} {at}{said if broken else ''}")
+        if broken:
+            self._fail(f"the gradient of {broken[0]} became NaN or infinite {at}")
 
     def on_epoch_end(self, epoch, logs=None):
         for w in self.model.net.weights:  # the loss may stay finite: ReLU turns NaN into 0
@@ -265,7 +333,11 @@ class Explosion(keras.callbacks.Callback):
             self._fail(f"the adversarial loss of the projected net exploded to {loss:.3g} in epoch {epoch + 1}")
 
     def _fail(self, what):
-        raise TrainingFailed(f"{what}; try a smaller learning rate or first eps, or, with admm, a smaller --rho_max")
+        latest = self.manager.latest_checkpoint if self.manager else None
+        raise TrainingFailed(
+            f"{what}; the stage's last good checkpoint is {latest or 'its start'}; try a smaller learning rate or first"
+            " eps, or, with admm, a smaller --rho_max"
+        )
 
 
 class CatastrophicOverfitting(keras.callbacks.Callback):
@@ -318,10 +390,10 @@ class ExtendWhileImproving(keras.callbacks.Callback):
 class Report(keras.callbacks.Callback):
     """Advances `progress` a step at a time, and prints one line an epoch that stays."""
 
-    def __init__(self, progress, stage, first_epoch, last_epoch, steps_per_epoch):
+    def __init__(self, progress, stage, steps, last_epoch):
         super().__init__()
         self.progress, self.stage, self.last_epoch = progress, stage, last_epoch
-        self.task = progress.add_task(stage, total=(last_epoch - first_epoch) * steps_per_epoch, unit="steps")
+        self.task = progress.add_task(stage, total=steps, unit="steps")
 
     def on_train_batch_end(self, batch, logs=None):
         self.progress.advance(self.task)

@@ -90,6 +90,16 @@ class RobustModel(keras.Model):
         self.statistics = statistics if self.optimizer.use_ema else []
         self.averages = [tf.Variable(w, trainable=False, name="average") for w in self.statistics]
 
+        finite = tf.Variable([True] * len(self.net.trainable_variables), trainable=False, name="finite")
+        self.finite = lambda: finite  # as a function, so that checkpoints are without it
+
+    def broken_gradients(self):
+        """Names of the weights whose gradient was not finite in the last step."""
+        finite = self.finite().numpy()
+        if finite.all():
+            return []
+        return [w.name.split(":")[0] for w, fine in zip(self.net.trainable_variables, finite) if not fine]
+
     def take_averages(self):
         """Gives the net the averages of its weights and of its batch statistics."""
         self.optimizer.finalize_variable_values(self.net.trainable_variables)
@@ -144,7 +154,9 @@ class RobustModel(keras.Model):
             weighed = z if self.clean_counts else z_adv
             loss = self.objective.value(self.loss, y, weighed, z_adv, adv_weight, self.beta) + self.hold.penalty()
         W = self.net.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, W), W))
+        gradients = tape.gradient(loss, W)
+        self.finite().assign([g is None or tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+        self.optimizer.apply_gradients(zip(gradients, W))
         for w, average in zip(self.statistics, self.averages):
             average.assign_add((1 - self.optimizer.ema_momentum) * (w - average))
         self.hold.after_step(self.optimizer.iterations)

@@ -1,5 +1,9 @@
 """train(config): the stages of a recipe, one after the other, in one run directory."""
 
+import contextlib
+import signal
+import threading
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -40,7 +44,13 @@ def train(config):
     if config.init_from:
         start_from(config, net)
 
-    workdir = rundir.claim(config)
+    with rundir.locked(rundir.claimable(config)), asked_to_stop() as asked:
+        return train_stages(config, rundir.claim(config), dataset, net, N, data, (validation, len(held_out[0])), asked)
+
+
+def train_stages(config, workdir, dataset, net, N, data, held_out, asked):
+    """The stages, and what they leave in the run directory; returns that."""
+    validation, num_images = held_out
     rundir.write_json(workdir / "classes.json", dataset.class_names)
     stages = [stage for stage in RECIPES[config.method](config) if stage.epochs or stage.first]
     first = 0
@@ -49,12 +59,12 @@ def train(config):
             net = PREPARATIONS[stage.first](config, net, budget(config.ratio, N))
         if stage.epochs:
             extends = config.extend_while_improving and stage is stages[-1]
-            run_stage(config, workdir, net, stage, first, N, data, validation, extends)
+            run_stage(config, workdir, net, stage, first, N, data, validation, extends, asked)
         first += stage.epochs
     net, factors = delivered(config, workdir, net)
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
-    record = summary(config, dataset, workdir, net, N, factors, validation, len(held_out[0]))
+    record = summary(config, dataset, workdir, net, N, factors, validation, num_images)
     keep_or_save(workdir / "model.keras", net)
     rundir.write_json(workdir / "summary.json", record)
     return workdir
@@ -108,7 +118,7 @@ def keep_or_save(path, net):
     rundir.replace(path, net.save)
 
 
-def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
+def run_stage(config, workdir, net, stage, first, N, data, validation, extends, asked):
     """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships."""
     last, steps_per_epoch = first + stage.epochs, len(data[0]) // config.batch_size
     folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
@@ -120,7 +130,7 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
     hold = HOLDS[stage.held_by](config, net)
     model = stage_model(config, net, stage, hold, first * steps_per_epoch)
     paced = callbacks.Paced(config.adaptive if stage.held_by == "admm" else "none", config.tolerance)
-    schedule = stage_schedule(config, stage, last, paced)
+    schedule = stage_schedule(config, stage, last, paced, steps_per_epoch)
     k_at, rho_at = ramps(config, stage, first, N, steps_per_epoch, paced)
     measured = callbacks.Measured(
         hold, k_at if paced.moves == "k" else lambda step: budget(config.ratio, N), config.ema
@@ -135,38 +145,65 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends):
     state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, paced=paced.state)
     manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
     read(folder, lambda _: restore(state, manager))
-    start = int(epoch)
+    start, done = int(epoch), int(model.optimizer.iterations) % steps_per_epoch  # of an epoch that was broken off
     if start > last and not extends:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
     history = callbacks.History(workdir / "history.csv", stage.name, start)
     goes_on = extends and (start < last or callbacks.improves(history.stage_rows(first)))
+    end = last if not goes_on else last + 10**6
     with progress_bar() as progress:
-        model.fit(
-            stream(*data, config.batch_size, config.seed, start * steps_per_epoch, config.augment),
-            steps_per_epoch=steps_per_epoch,
-            initial_epoch=start,
-            epochs=last if not goes_on else last + 10**6,
-            validation_data=validation,
-            verbose=0,
-            callbacks=[
-                schedule,
-                best,  # before `measured`, so that it sees the weights that were measured
-                measured,
-                callbacks.Updates(hold, interval(config, stage, steps_per_epoch), k_at, rho_at),
-                paced,
-                *hold.callbacks,
-                history,
-                callbacks.Report(progress, stage.name, start, last, steps_per_epoch),
-                keras.callbacks.TensorBoard(workdir / "tensorboard" / folder.name, write_graph=False),
-                *guards(config, stage, first, last, goes_on, history, best, progress),
-                callbacks.Checkpoints(manager, epoch, config.checkpoint_every, last),
-            ],
-        )
+        watched = [
+            schedule,
+            best,  # before `measured`, so that it sees the weights that were measured
+            measured,
+            callbacks.Updates(hold, interval(config, stage, steps_per_epoch), k_at, rho_at),
+            paced,
+            *hold.callbacks,
+            history,
+            callbacks.Report(progress, stage.name, (last - start) * steps_per_epoch - done, last),
+            keras.callbacks.TensorBoard(workdir / "tensorboard" / folder.name, write_graph=False),
+            *guards(config, stage, first, last, goes_on, history, best, progress, manager),
+            callbacks.Checkpoints(manager, epoch, config.checkpoint_every, last),
+            callbacks.StopWhenAsked(manager, epoch, asked, stage.name),
+        ]
+
+        def fit(start, done, end, *more):
+            model.fit(
+                stream(*data, config.batch_size, config.seed, start * steps_per_epoch + done, config.augment),
+                steps_per_epoch=steps_per_epoch - done,
+                initial_epoch=start,
+                epochs=end,
+                validation_data=validation,
+                verbose=0,
+                callbacks=[*watched, *more],
+            )
+
+        if done:  # the rest of an epoch has fewer steps, so that it takes a call of its own, after which
+            kept = callbacks.Kept()  # Keras would leave the averages in the place of the weights
+            fit(start, done, start + 1, kept)
+            kept.restore()
+            start += 1
+        if not model.stop_training:
+            fit(start, 0, end)
     if best.path.exists():
         read(best.path, net.load_weights)
     else:
         measured.ship()
     rundir.replace(final, net.save_weights)
+
+
+@contextlib.contextmanager
+def asked_to_stop():
+    """A threading.Event that SIGTERM sets, in place of ending the process."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only there can signals be handled
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def restore(state, manager):
@@ -180,9 +217,9 @@ def restore(state, manager):
             raise
 
 
-def guards(config, stage, first, last, extends, history, best, progress):
+def guards(config, stage, first, last, extends, history, best, progress, manager):
     """The callbacks that may end a stage early, or late; before the checkpoints, so that those hold no exploded net."""
-    watched = [callbacks.Explosion(history, first, stage.adversarial)]
+    watched = [callbacks.Explosion(history, first, stage.adversarial, manager)]
     if stage.adversarial and config.attack == "fgsm_rs":
         watched.append(callbacks.CatastrophicOverfitting(history, first, best, progress.console))
     if extends:

@@ -48,7 +48,7 @@ def optimizer(config):
     return chosen
 
 
-def stage_schedule(config, stage, last, paced):
+def stage_schedule(config, stage, last, paced, steps_per_epoch):
     """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
     epochs, smooth = growing_epochs(config), {"eps": config.loss == "ibp", "learning_rate": False}
     rates, steps = config.learning_rate_schedule, config.steps_schedule
@@ -67,6 +67,7 @@ def stage_schedule(config, stage, last, paced):
         learning_rate=rates or schedules.decayed(config.learning_rate, last),
         paced=paced,
         smooth=[name for name, moves in smooth.items() if moves],
+        steps_per_epoch=steps_per_epoch,
     )
 
 

@@ -20,8 +20,9 @@ if not (here / 'first').exists():
     (here / 'partial').rename(here / 'first')
     time.sleep(120)
 (here / 'model.keras').write_text('net')
+(here / 'summary.json').write_text('{}')
 """
-QUICK = "import pathlib; pathlib.Path('model.keras').write_text('net')"
+QUICK = "import pathlib; [pathlib.Path(name).write_text('net') for name in ('model.keras', 'summary.json')]"
 
 
 def job_in(folder, script):
@@ -32,7 +33,7 @@ def job_in(folder, script):
 def test_local_jobs_at_once(tmp_path):
     """Two that wait for each other end only side by side."""
     meets = (
-        "import pathlib, sys, time; pathlib.Path('model.keras').write_text('net');"
+        QUICK + "; import time;"
         " other = pathlib.Path('..') / {!r} / 'model.keras'\nwhile not other.exists(): time.sleep(0.02)"
     )
     engine = Local(2)

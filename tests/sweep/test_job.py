@@ -7,7 +7,8 @@ import time
 
 from robust_tf.sweep.job import STOPPED, Job, finish, last_line
 
-TRAINS = "import pathlib, sys; net = pathlib.Path(sys.argv[1]); net.exists() or net.write_text('net')"
+TRAINS = "import pathlib, sys; net = pathlib.Path(sys.argv[1]); net.exists() or net.write_text('net');"
+TRAINS += "(net.parent / 'summary.json').write_text('{}')"
 COUNTS = "import sys; open(sys.argv[1], 'a').write('x')"
 
 

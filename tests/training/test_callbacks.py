@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 from rich.console import Console
 
@@ -97,8 +98,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images, tmp_pa
     small_net.get_layer("logits").bias.assign([np.nan, 0, 0])
     model = RobustModel(small_net, eps=0.1, steps=1)
     model.compile("adam")
-    with pytest.raises(callbacks.TrainingFailed, match="the loss became nan at step 1"):
+    said = "the loss became nan at step 1 of the stage, in epoch 1; so did the gradients of conv/kernel, .* and others"
+    with pytest.raises(callbacks.TrainingFailed, match=said):
         model.fit(x, y, verbose=0, callbacks=[callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0)])
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(small_net, small_images, tmp_path):
+    """sqrt(|bias|) at a bias of zero: the loss is finite, its gradient is not."""
+    x, y = small_images
+    bias = small_net.get_layer("logits").bias
+    model = RobustModel(small_net, eps=0.1, steps=1, hold=Hold(penalty=lambda: tf.reduce_sum(tf.sqrt(tf.abs(bias)))))
+    model.compile("adam")
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), tmp_path / "saved", max_to_keep=1)
+    manager.save()
+    watch = callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0, manager=manager)
+    said = "the gradient of logits/bias became NaN or infinite at step 1 .*last good checkpoint is .*/saved/ckpt-1"
+    with pytest.raises(callbacks.TrainingFailed, match=said):
+        model.fit(x, y, verbose=0, callbacks=[watch])
 
 
 def test_a_weight_that_is_not_finite_stops_the_run(small_net, tmp_path):
@@ -236,6 +252,6 @@ def test_a_rate_that_moves_by_step(small_net, small_images):
     model = RobustModel(small_net, eps=0.1, steps=1)
     model.compile(keras.optimizers.SGD(1.0))
     rates = ((0, 0.0), (1.0, 0.4), (2, 0.0))
-    schedule = callbacks.Schedule(eps=((0, 0.1),), steps=((0, 1),), learning_rate=rates, smooth=["learning_rate"])
+    schedule = callbacks.Schedule(((0, 0.1),), ((0, 1),), rates, smooth=["learning_rate"], steps_per_epoch=4)
     model.fit(*small_images, batch_size=2, epochs=2, verbose=0, callbacks=[schedule, Watch()])
     np.testing.assert_allclose(seen, [0, 0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1], atol=1e-6)

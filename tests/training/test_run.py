@@ -3,7 +3,9 @@
 import csv
 import functools
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -206,7 +208,17 @@ RESUMED = {
 KILLED_AT = {"admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "alr": (3,), "codebook": (4,)}
 
 
-@pytest.mark.parametrize(("method", "last_epoch"), [(name, epoch) for name in RESUMED for epoch in KILLED_AT[name]])
+SLOW_KILLS = (("admm", 3), ("admm", 5), ("atmc", 2), ("alr", 3))
+
+
+@pytest.mark.parametrize(
+    ("method", "last_epoch"),
+    [
+        pytest.param(name, epoch, marks=[pytest.mark.slow] if (name, epoch) in SLOW_KILLS else [])
+        for name in RESUMED
+        for epoch in KILLED_AT[name]
+    ],
+)
 def test_the_same_command_resumes_to_the_same_weights(
     tmp_path, monkeypatch, uninterrupted, trained_epochs, method, last_epoch
 ):
@@ -225,6 +237,74 @@ def test_the_same_command_resumes_to_the_same_weights(
     assert trained_epochs == list(range(last_epoch, 6))
     for expected, got in zip(uninterrupted(method).get_weights(), resumed.get_weights()):
         np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+SLOW_STOPS = [pytest.param(method, step, marks=pytest.mark.slow) for method, step in (("atmc", 12), ("admm", 17))]
+
+
+@pytest.mark.parametrize(("method", "step"), [("adaptive", 8), ("atmc", 10), *SLOW_STOPS])
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on(
+    tmp_path, monkeypatch, uninterrupted, trained_epochs, method, step
+):
+    """SIGTERM at a step of the run, of three an epoch: the rest of that epoch is trained, and no step twice."""
+    taken = []
+
+    def signalled(self, batch, logs=None):
+        taken.append(batch)
+        if len(taken) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(callbacks.Report, "on_train_batch_end", signalled)
+    when = f"after epoch {step // 3}" if step % 3 == 0 else f"after step {step % 3} of 3 of epoch {step // 3 + 1}"
+    with pytest.raises(callbacks.Stopped, match=f"saved {when} .*; the same command goes on"):
+        train(config(tmp_path / "run", *RESUMED[method]))
+    assert len(taken) == step
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    trained_epochs.clear()
+    resumed = load(train(config(tmp_path / "run", *RESUMED[method])))
+    assert trained_epochs == list(range(step // 3, 6))
+    assert len(taken) == 18
+    for expected, got in zip(uninterrupted(method).get_weights(), resumed.get_weights()):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_the_command_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def signalled(self, batch, logs=None):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(callbacks.Report, "on_train_batch_end", signalled)
+    command.work(config(tmp_path / "run", "--method=da", "--epochs=2"))
+    assert "asked to stop, saved after step 1 of 3 of epoch 1" in capsys.readouterr().out
+
+
+def test_a_second_process_is_refused(tmp_path):
+    """While the first holds the lock; it is free again when that has gone."""
+    holds = "import sys, time; from robust_tf.rundir import locked\n"
+    holds += "with locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holds, tmp_path], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(Refusal, match="expected no other process at work on it; got one"):
+            train(config(tmp_path, "--method=da", "--epochs=1"))
+        process.kill()
+    assert train(config(tmp_path, "--method=da", "--epochs=1")) == tmp_path
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """Files of at most 100 kB, as a disk that fills up: what was there stays, and no half file is left."""
+    flags = [f"--workdir={tmp_path}/run", *FLAGS, "--method=da", "--epochs=1", "--width=1"]
+    program = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"sys.argv = ['train', *{flags!r}]\n"
+        "from robust_tf.commands.train import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("train: ")
+    assert not list((tmp_path / "run").rglob("partial-*"))
+    assert not list((tmp_path / "run").glob("model.keras"))
 
 
 @pytest.fixture(scope="module")

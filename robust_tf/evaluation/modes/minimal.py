@@ -10,7 +10,7 @@ from rich.table import Table
 from robust_tf.attacks.pgd import pgd
 from robust_tf.evaluation.accuracy import batches
 from robust_tf.evaluation.modes import Mode
-from robust_tf.rundir import replace
+from robust_tf.rundir import write_arrays
 from robust_tf.terminal import progress_bar
 
 
@@ -30,10 +30,7 @@ def measure(subject, asked, config, path):
             )  # fmt: skip
     least, x_adv, predicted = (np.concatenate(parts) for parts in zip(*found))
     images = path.with_suffix(".npz")
-    replace(
-        images,
-        lambda partial: _write(partial, eps=least, x_adv=x_adv, predicted=predicted, labels=subject.labels),
-    )
+    write_arrays(images, eps=least, x_adv=x_adv, predicted=predicted, labels=subject.labels)
     fooled = np.isfinite(least)
     return {
         "clean_accuracy": float(np.mean(least > 0)),
@@ -110,11 +107,6 @@ def quantile(least, q):
     """The radius within which a fraction q of the images are fooled; None where that is beyond the grid."""
     value = np.sort(least)[max(int(np.ceil(q * len(least))) - 1, 0)]
     return float(value) if np.isfinite(value) else None
-
-
-def _write(path, **arrays):
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def show(record, console):
