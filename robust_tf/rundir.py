@@ -15,12 +15,12 @@ import filelock
 import numpy as np
 
 from robust_tf.config import TrainConfig, parse
-from robust_tf.data import DATASETS
 from robust_tf.refusal import Refusal
 
 # Where a run and its data lie is no part of what it is, and more epochs continue it.
 FREE = ("workdir", "data_dir", "epochs", "dry_run")
 LOCK = ".lock"
+READ = ("dataset", "data_dir", "model", "method", "norm", "eps")  # by later stages
 
 
 def write_json(path, record):
@@ -43,14 +43,14 @@ def json_text(record):
     return json.dumps(record, indent=2) + "\n"
 
 
-def read_json(path):
-    """The record (a dict or a list of them) in `path`; raises Refusal where it is missing or damaged."""
+def read_json(path, kind=dict):
+    """The dict, or list, in `path`; raises Refusal where it is missing, damaged or of another kind."""
     try:
         record = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise Refusal(f"expected a readable JSON file {path}; got {error}") from None
-    if not isinstance(record, dict | list):
-        raise Refusal(f"expected a JSON record in {path}; got {record!r}")
+    if not isinstance(record, kind):
+        raise Refusal(f"expected a JSON {'object' if kind is dict else 'list'} in {path}; got {str(record)[:80]}")
     return record
 
 
@@ -60,13 +60,19 @@ def read_config(workdir):
     A flag that is younger than the run has its default.
     """
     record = read_json(Path(workdir) / "config.json")
-    missing = [name for name in ("dataset", "data_dir", "model", "method", "norm", "eps") if name not in record]
+    missing = [name for name in READ if name not in record]
     if missing:
         raise Refusal(f"{workdir}/config.json: expected a configuration of bin/train; got one without {missing[0]}")
     record = as_json(parse(TrainConfig, [])) | record
-    if record["dataset"] not in DATASETS:
-        known = ", ".join(DATASETS)
-        raise Refusal(f"{workdir}/config.json: expected a dataset of {known}; got {record['dataset']!r}")
+    for name in (*READ, "image_size"):
+        value = record[name]
+        if name == "data_dir" and value is None:
+            continue
+        text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
+        try:
+            TrainConfig.__dataclass_fields__[name].metadata["kind"].parse(text)
+        except ValueError as error:
+            raise Refusal(f"{workdir}/config.json: {name}: {error}") from None
     return record
 
 
@@ -98,7 +104,9 @@ def claimable(config):
                     f" got {ours.get(key)}"
                 )
         summary = read_json(workdir / "summary.json") if (workdir / "summary.json").exists() else {}
-        finished = summary.get("epochs", 0) if isinstance(summary, dict) else 0
+        finished = summary.get("epochs", 0)
+        if not isinstance(finished, int):
+            raise Refusal(f"expected a number of epochs in {workdir}/summary.json; got {finished!r}")
         if ours["epochs"] < finished:
             raise Refusal(f"--workdir={workdir}: expected --epochs >= {finished}, as trained; got {ours['epochs']}")
     elif workdir.exists() and (not workdir.is_dir() or any(path.name != LOCK for path in workdir.iterdir())):
@@ -141,7 +149,7 @@ def class_names(workdir):
     """The classes that a run learns, as a list; None where it does not say."""
     workdir = Path(workdir)
     if (workdir / "classes.json").exists():
-        return read_json(workdir / "classes.json")
+        return read_json(workdir / "classes.json", list)
     if (workdir / "summary.json").exists():
         return read_json(workdir / "summary.json").get("class_names")
     return None

@@ -73,10 +73,10 @@ def test_foreign_files_are_refused_and_kept(tmp_path):
     ("damaged", "message"),
     [
         ('{"dataset": "dig', "readable JSON"),
-        ("null", "expected a JSON record"),
+        ("null", "expected a JSON object"),
         ("{}", "got one without dataset"),
         ('{"dataset": "nope"}', "got one without data_dir"),
-        ("[]", "got one without dataset"),
+        ("[]", "expected a JSON object"),
     ],
 )
 def test_a_damaged_config_is_refused_and_kept(tmp_path, damaged, message):
@@ -94,7 +94,7 @@ def test_a_data_set_that_is_not_known(tmp_path):
     run = claim(config(tmp_path / "run"))
     record = read_json(run / "config.json")
     write_json(run / "config.json", {**record, "dataset": "nope"})
-    with pytest.raises(Refusal, match=r"expected a dataset of digits, mnist, .*folder; got 'nope'"):
+    with pytest.raises(Refusal, match=r"dataset: expected one of digits, mnist, .*folder; got 'nope'"):
         claim(config(run))
 
 

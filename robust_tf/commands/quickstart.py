@@ -37,7 +37,7 @@ def show(workdir, console):
     evaluated = read_json(newest)
     milliseconds = {
         record["file"]: record["median_ms"]
-        for record in read_json(workdir / "export" / "benchmark.json")
+        for record in read_json(workdir / "export" / "benchmark.json", list)
         if record["protocol"] == "memory"
     }
     manifest = read_json(workdir / "export" / "manifest.json")

@@ -20,7 +20,7 @@ def report(config):
     """Writes report.html and report/*.png|svg into --out, by default the first run; returns the page's path."""
     runs = read_runs(config.workdir)
     for path in config.benchmarks or ():
-        runs[0].benchmarks += rundir.read_json(path)
+        runs[0].benchmarks += rundir.read_json(path, list)
     out = Path(config.out or config.workdir[0])
     out.mkdir(parents=True, exist_ok=True)
     folder = rundir.subfolder(out, "report")

@@ -57,22 +57,22 @@ def read_run(name, path):
     run.manifest = record(run, "export/manifest.json", "bin/export_tflite")
     benchmarks = sorted((path / "export").glob("benchmark*.json"))
     for file in benchmarks:
-        run.benchmarks += record(run, f"export/{file.name}", "bin/benchmark") or []
+        run.benchmarks += record(run, f"export/{file.name}", "bin/benchmark", list)
     if not benchmarks:
         run.absent.append("export/benchmark.json: missing; bin/benchmark writes it")
     return run
 
 
-def record(run, name, command):
-    """The JSON record of a file of the run, empty where there is none."""
+def record(run, name, command, kind=dict):
+    """The JSON dict, or list, of a file of the run, empty where there is none."""
     if not (run.path / name).exists():
         run.absent.append(f"{name}: missing; {command} writes it")
-        return {}
+        return kind()
     try:
-        return rundir.read_json(run.path / name)
+        return rundir.read_json(run.path / name, kind)
     except Refusal:
         run.absent.append(f"{name}: damaged; {command} writes it anew")
-        return {}
+        return kind()
 
 
 def history(run):

@@ -58,10 +58,9 @@ def finish(job, processes=None):
 def read_done(job):
     """{command: SHA-256 of the net that it was done for}; empty where there is no such record."""
     try:
-        record = rundir.read_json(job.run / "sweep.json")
+        return rundir.read_json(job.run / "sweep.json")
     except Refusal:
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def summary_written(job):

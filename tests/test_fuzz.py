@@ -1,0 +1,156 @@
+"""Whatever is on the command line, in a flagfile, a run directory or an image: a result, or a Refusal and no other."""
+
+import contextlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from robust_tf.config import EvaluateConfig, ExportConfig, ReportConfig, SweepConfig, TrainConfig, parse
+from robust_tf.data.folder import load
+from robust_tf.evaluation import settings as evaluation
+from robust_tf.flags import divided
+from robust_tf.refusal import Refusal
+from robust_tf.report.runs import read_runs
+from robust_tf.rundir import as_json, claimable, class_names, trained, write_json
+from robust_tf.sweep.grid import cells, values_of
+
+CONFIGS = [TrainConfig, EvaluateConfig, ExportConfig, ReportConfig, SweepConfig]
+NAMES = sorted(
+    {name for Config in CONFIGS for name in Config.__dataclass_fields__} | {"flagfile", "undefok", "helpxml"}
+)
+# Values that come near to what flags expect, and any text at all.
+NEAR = [
+    "",
+    "0",
+    "1",
+    "-1",
+    "1e999",
+    "nan",
+    "1/0",
+    "8/255",
+    "0:0.1,5:0.3",
+    "0:1",
+    "ap",
+    "admm",
+    "mnist",
+    "folder",
+    "32x",
+    "x",
+]
+VALUES = st.one_of(st.sampled_from(NEAR), st.text(max_size=12), st.integers().map(str), st.floats().map(repr))
+FLAGS = st.builds(lambda name, value: f"--{name}={value}", st.sampled_from(NAMES), VALUES)
+ARGUMENTS = st.lists(st.one_of(FLAGS, st.sampled_from(NAMES).map("--{}".format), VALUES), max_size=5)
+
+
+@pytest.mark.parametrize("Config", CONFIGS)
+@given(ARGUMENTS)
+@settings(max_examples=150, deadline=None)
+def test_command_lines(Config, argv):
+    with contextlib.suppress(Refusal):
+        parse(Config, argv)
+
+
+@given(st.lists(st.builds("{}={}".format, st.sampled_from(NAMES), VALUES), max_size=3), ARGUMENTS)
+@settings(max_examples=100, deadline=None)
+def test_sweeps(grid, argv):
+    with contextlib.suppress(Refusal):
+        _, flags = divided(argv, SweepConfig, TrainConfig)
+        cells(flags, values_of(grid), (0, 1), "runs")
+
+
+@given(st.one_of(st.binary(max_size=60), st.lists(FLAGS, max_size=4).map(lambda lines: "\n".join(lines).encode())))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flagfiles(tmp_path, content):
+    file = tmp_path / "a.cfg"
+    file.write_bytes(content)
+    for Config in (TrainConfig, EvaluateConfig):
+        with contextlib.suppress(Refusal):
+            parse(Config, [f"--flagfile={file}"])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+PARTS = [
+    "config.json", "classes.json", "summary.json", "history.csv", "model.keras", "evaluation/a.json",
+    "export/manifest.json", "export/benchmark.json", "export/sample.npz", "sweep.json",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    write_json(run / "config.json", as_json(parse(TrainConfig, ["--method=da"])))
+    write_json(run / "summary.json", {"epochs": 20, "kernels_nonzero": 9, "ratio": 1.0, "class_names": ["a", "b"]})
+    (run / "history.csv").write_text("epoch,stage,loss\n0,dense,1.5\n")
+    (run / "model.keras").write_bytes(b"PK")
+    record = {"mode": "attacks", "attacks": ["pgd"], "num_images": 9, "clean_accuracy": 0.9, "robust_accuracy": 0.5}
+    write_json(run / "evaluation" / "a.json", record)
+    return run
+
+
+def damaged(folder, part, content):
+    """A copy of the run where `part` is absent (None), bytes, or a JSON value with some of its keys changed."""
+    path = folder / part
+    path.parent.mkdir(exist_ok=True)
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(json.dumps(content))
+
+
+@given(st.sampled_from(PARTS), st.one_of(st.none(), st.binary(max_size=40), JSON))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_run_directories(run, tmp_path, part, content):
+    folder = tmp_path / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    damaged(folder, part, content)
+    config = parse(TrainConfig, ["--method=da", f"--workdir={folder}"])
+    asked = parse(EvaluateConfig, [f"--workdir={folder}"])
+    for look in (
+        lambda: claimable(config),
+        lambda: class_names(folder),
+        lambda: evaluation.settings(asked, trained(folder)[0]),
+        lambda: read_runs([folder]),
+    ):
+        with contextlib.suppress(Refusal):
+            look()
+
+
+READ = ["dataset", "data_dir", "image_size", "model", "method", "norm", "eps", "workdir"]  # of a run, by later stages
+
+
+@given(st.dictionaries(st.sampled_from(READ), JSON, min_size=1, max_size=2))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_configurations_with_foreign_values(run, tmp_path, values):
+    """config.json that was edited by hand."""
+    folder = tmp_path / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    write_json(folder / "config.json", {**json.loads((run / "config.json").read_text()), **values})
+    asked = parse(EvaluateConfig, [f"--workdir={folder}"])
+    with contextlib.suppress(Refusal):
+        evaluation.settings(asked, trained(folder)[0])
+    with contextlib.suppress(Refusal):
+        claimable(parse(TrainConfig, ["--method=da", f"--workdir={folder}"]))
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_images(tmp_path, content, head):
+    folder = tmp_path / "data" / "train"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "1.png").write_bytes(head + content)
+    with contextlib.suppress(Refusal):
+        images, _ = load("train", tmp_path / "data", (8, 8))
+        assert images.dtype == np.uint8
