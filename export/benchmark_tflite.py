@@ -104,6 +104,9 @@ def load(Interpreter, path, options):
             more = {"experimental_delegates": [options.loaded_delegate]} if options.loaded_delegate else {}
             interpreter = Interpreter(model_path=path, num_threads=options.threads, **more)
             source = interpreter.get_input_details()[0]
+            inputs = len(interpreter.get_input_details())
+            if inputs > 1:
+                raise Unloadable("{}: expected a .tflite file of one input; got {}".format(path, inputs))
             if options.batch > 1:
                 interpreter.resize_tensor_input(source["index"], [options.batch] + list(source["shape"][1:]))
             interpreter.allocate_tensors()
@@ -381,6 +384,12 @@ def positive(text):
     return int(text)
 
 
+def threads(text):
+    if positive(text) > 1024:
+        raise argparse.ArgumentTypeError("expected an integer in [1, 1024]; got {!r}".format(text))
+    return int(text)
+
+
 class OneLine(argparse.ArgumentParser):
     def error(self, message):
         raise Refusal(message)
@@ -393,7 +402,7 @@ def parse(argv, others=0):
     parser.add_argument("--images", help="sample.npz with images and labels; default: the one beside the files")
     parser.add_argument("--runs", type=positive, default=200, help="timed runs, or images loaded (default: 200)")
     parser.add_argument("--warmup", type=positive, default=20, help="runs before them (default: 20)")
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--batch", type=positive, default=1, help="images a run (default: 1)")
     names = ["auto"] + [name.split(".")[0] for name in RUNTIMES]
     parser.add_argument("--runtime", choices=names, default="auto", help="default: the first installed, in this order")
@@ -445,8 +454,12 @@ def main(argv=None, others=()):
         return 2
     show(records)
     if options.json:
-        with open(options.json, "w") as file:
+        special = os.path.exists(options.json) and not os.path.isfile(options.json)  # /dev/stdout for one
+        partial = options.json if special else options.json + ".partial"
+        with open(partial, "w") as file:
             json.dump(records, file, indent=2)
+        if not special:
+            os.replace(partial, options.json)
     return 0
 
 

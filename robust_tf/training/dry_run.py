@@ -9,6 +9,7 @@ from rich.table import Table
 from robust_tf.config import COMPRESSING
 from robust_tf.data import described
 from robust_tf.data.pipeline import held_out
+from robust_tf.flags import idle
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds
 from robust_tf.training.constraint import budget
@@ -51,13 +52,9 @@ def dry_run(config):
 
 def flagfile(config):
     """The flags that the configuration was read from, defaults included: those that are set and mean something."""
-    meant = [
-        field.name
-        for field in dataclasses.fields(config)
-        if field.name != "dry_run"
-        and getattr(config, field.name) is not None
-        and all(getattr(config, other) in allowed for other, allowed in field.metadata["needs"].items())
-    ]
+    names = [field.name for field in dataclasses.fields(config)]
+    nothing = {name for name, _, _ in idle(config, names)} | {"dry_run"}
+    meant = [name for name in names if name not in nothing and getattr(config, name) is not None]
     typed = {name: as_flag(getattr(config, name)) for name in meant}
     if "image_size" in typed:
         typed["image_size"] = "x".join(map(str, config.image_size))

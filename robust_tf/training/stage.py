@@ -48,7 +48,7 @@ def optimizer(config):
     return chosen
 
 
-def stage_schedule(config, stage, last, paced, steps_per_epoch):
+def stage_schedule(config, stage, last, paced, steps_per_epoch=1):
     """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
     epochs, smooth = growing_epochs(config), {"eps": config.loss == "ibp", "learning_rate": False}
     rates, steps = config.learning_rate_schedule, config.steps_schedule

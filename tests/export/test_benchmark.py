@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from export import benchmark_tflite
@@ -158,6 +159,14 @@ def test_batches_and_no_sample(folder, tmp_path):
     assert (record["protocol"], record["batch"], record["accuracy"]) == ("memory", 4, None)
 
 
+def two_inputs(folder):
+    one, other = keras.Input((2,)), keras.Input((2,))
+    net = keras.Model([one, other], keras.layers.Add()([one, other]))
+    path = folder / "two.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(net).convert())
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -165,6 +174,8 @@ def test_batches_and_no_sample(folder, tmp_path):
         (lambda folder, tmp: [tmp], "expected a .tflite file or a folder of them"),
         (lambda folder, tmp: [folder / "sample.npz"], "expected a .tflite file for batch 1"),
         (lambda folder, tmp: [folder, "--runs=0"], "expected an integer >= 1; got '0'"),
+        (lambda folder, tmp: [folder, "--threads=999999"], "expected an integer in [1, 1024]; got '999999'"),
+        (lambda folder, tmp: [two_inputs(tmp)], "expected a .tflite file of one input; got 2"),
         (lambda folder, tmp: [folder, "--batch=99"], "--batch: expected at most 20 images; got 99"),
         (lambda folder, tmp: [folder, "--runtime=onnx"], "invalid choice: 'onnx'"),
         (lambda folder, tmp: [folder, "--images=absent.npz"], "expected a .npz file with images and labels"),
