@@ -244,7 +244,7 @@ def show(path, rows):
     for row in rows:
         verdict = "yes" if row["sparse"] else f"no ({reasons(rows).index(tuple(row['why'])) + 1})"
         table.add_row(row["layer"], row["kind"], f"{row['zeros']:.1%}", verdict)
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     for number, why in enumerate(reasons(rows), 1):
         console.print(f"({number}) {'; '.join(why)}", highlight=False, soft_wrap=True)

@@ -191,7 +191,7 @@ def show(manifest, folder):
         numbers = [f"{row[key]:,}" for key in ("bytes", "gzip_bytes")]
         fractions = [f"{row[key]:.2%}" for key in ("clean_accuracy", "robust_accuracy", "agreement")]
         table.add_row(row["format"], *numbers, *fractions, f"{row['max_abs_diff']:.2g}")
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     smaller = next((row for row in manifest["files"] if FORMATS[row["format"]].compact), None)
     if smaller:

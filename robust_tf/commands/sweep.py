@@ -13,11 +13,12 @@ def main():
             return
         own, flags = divided(sys.argv[1:], SweepConfig, TrainConfig)
         config = parse(SweepConfig, own)
-        from robust_tf.sweep.sweep import plan, sweep
+        from robust_tf.sweep.plan import plan
+        from robust_tf.sweep.sweep import sweep
 
         failed = sweep(plan(config, flags))
     if failed:
-        sys.exit(f"sweep: {failed} of the runs failed; the same command tries them again")
+        sys.exit(f"sweep: {failed} of the runs, or the report, failed; the same command tries them again")
 
 
 if __name__ == "__main__":

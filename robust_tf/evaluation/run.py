@@ -60,7 +60,7 @@ def _part(key, value):
 
 def show(record, path, mode):
     """Prints the record."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     mode.show(record, console)
     if "certified_accuracy" in record:
         console.print(

@@ -29,7 +29,7 @@ def report(config):
         task = progress.add_task("report", total=len(SECTIONS), unit="sections")
         for title, section in SECTIONS.items():
             figures = [figure for function in section.resolve() for figure in drawn(function, runs)]
-            sections.append((title, [shown(figure, folder, charts) for figure in figures]))
+            sections.append((title, [shown_if_it_can_be(figure, folder, charts) for figure in figures]))
             progress.advance(task)
     html = template().render(
         title=", ".join(run.name for run in runs),
@@ -47,10 +47,22 @@ def drawn(function, runs):
     """The figures of a function; a Missing where the records are of another version, or not what they should be."""
     try:
         found = function(runs)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        title = function.__name__.replace("_", " ").capitalize()
-        found = Missing(title, f"the records are not as expected ({type(error).__name__}: {error})")
+    except Exception as error:  # one odd number in one of many runs must not cost the page
+        found = odd(function.__name__.replace("_", " ").capitalize(), error)
     return found if isinstance(found, list) else [found]
+
+
+def odd(title, error):
+    return Missing(title, f"the records are not as expected ({type(error).__name__}: {error})")
+
+
+def shown_if_it_can_be(figure, folder, charts):
+    try:
+        return shown(figure, folder, charts)
+    except OSError:
+        raise  # a full disk
+    except Exception as error:  # numbers that no chart holds
+        return shown(odd(figure.title, error), folder, charts)
 
 
 def template():
@@ -64,8 +76,10 @@ def shown(figure, folder, charts):
         return {"title": figure.title, "missing": figure.why}
     found = {"key": figure.key, "title": figure.title, "caption": figure.caption}
     if figure.chart is not None:
-        charts[figure.key] = figure.chart.to_dict()
-        found["svg"] = data_uri("image/svg+xml", written(figure.key, charts[figure.key], folder).encode())
+        spec = figure.chart.to_dict()
+        json.dumps(spec, allow_nan=False)  # raises ValueError for what a browser could not read
+        found["svg"] = data_uri("image/svg+xml", written(figure.key, spec, folder).encode())
+        charts[figure.key] = spec
     if figure.columns:
         found |= {"columns": figure.columns, "rows": figure.rows}
     if figure.pictures:

@@ -51,7 +51,7 @@ def read_run(name, path):
     run.history = history(run)
     paths = sorted((path / "evaluation").glob("*.json"))
     found = [(file, record(run, f"evaluation/{file.name}", "bin/evaluate")) for file in paths]
-    run.evaluations = [{**each, "written": file.stem} for file, each in found if each]
+    run.evaluations = [{**each, "written": file.stem} for file, each in found if each and fits(run, file.name, each)]
     if not paths:
         run.absent.append("evaluation/: no evaluation yet; bin/evaluate writes them")
     run.manifest = record(run, "export/manifest.json", "bin/export_tflite")
@@ -61,6 +61,22 @@ def read_run(name, path):
     if not benchmarks:
         run.absent.append("export/benchmark.json: missing; bin/benchmark writes it")
     return run
+
+
+NEEDED = ("norm", "eps", "attacks", "per_attack", "num_images", "clean_accuracy", "robust_accuracy")  # mode attacks
+
+
+def fits(run, name, evaluation):
+    """Whether an evaluation is whole and of the run's net as it is; else that is noted."""
+    missing = [key for key in NEEDED if key not in evaluation] if evaluation.get("mode") == "attacks" else []
+    net = run.path / "model.keras"
+    if missing:
+        run.absent.append(f"evaluation/{name}: damaged, without {missing[0]}; bin/evaluate writes it anew")
+    elif net.exists() and evaluation.get("model_sha256", "") not in ("", rundir.digest(net)):
+        run.absent.append(f"evaluation/{name}: of an earlier net; bin/evaluate writes it anew")
+    else:
+        return True
+    return False
 
 
 def record(run, name, command, kind=dict):
@@ -75,6 +91,10 @@ def record(run, name, command, kind=dict):
         return kind()
 
 
+def finite(text):
+    return text.lower().lstrip("+-") not in ("nan", "inf", "infinity")
+
+
 def history(run):
     """history.csv as rows of numbers; cells that are empty are left out."""
     path = run.path / "history.csv"
@@ -84,7 +104,11 @@ def history(run):
     try:
         with path.open(newline="") as file:
             return [
-                {key: value if key == "stage" else float(value) for key, value in row.items() if value}
+                {
+                    key: value if key == "stage" else float(value)
+                    for key, value in row.items()
+                    if value and finite(value)
+                }
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, csv.Error):

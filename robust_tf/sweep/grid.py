@@ -1,13 +1,15 @@
 """Flags of a sweep -> its cells, the runs to train, and the starts, dense runs that cells have in common."""
 
+import hashlib
 import itertools
+import json
 import re
 from dataclasses import dataclass, field
 
 from robust_tf.config import COMPRESSING, TrainConfig, parse
 from robust_tf.flags import idle, read
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import default_workdir
+from robust_tf.rundir import as_json
 from robust_tf.training.schedules import value_at
 
 NOT_VARIED = ("workdir", "seed", "dry_run")
@@ -66,10 +68,14 @@ def cells(flags, grid, seeds, runs):
 
     Raises Refusal where bin/train would refuse every cell.
     """
-    starts, found = {}, {}
+    starts, found, trained = {}, {}, set()
     for *values, seed in itertools.product(*grid.values(), seeds):
         varied = dict(zip(grid, values))
         cell, start = resolved({**flags, **varied, "seed": str(seed)}, varied, runs)
+        run = cell.name if cell.refused else parse(TrainConfig, command_line(cell.flags))
+        if run in trained:
+            continue  # 0.1 and 1/10, or flags that mean nothing to it
+        trained.add(run)
         if found.setdefault(cell.name, cell).flags != cell.flags:
             raise Refusal(f"--grid: expected values that name different folders; got {cell.name} twice")
         if start:
@@ -122,7 +128,8 @@ def dense_start(flags, config):
         if isinstance(pairs, tuple):
             dense[name] = text_of((epoch, value) for epoch, value in pairs if epoch < P)
     dense = without_idle(dense)
-    return Cell(default_workdir(parse(TrainConfig, command_line(dense))).name, dense)
+    resolved = as_json(parse(TrainConfig, command_line(dense)))
+    return Cell(f"{config.dataset}-dense-seed-{config.seed}-{short(resolved)}", dense)
 
 
 def after_start(flags, config, start):
@@ -145,4 +152,10 @@ def text_of(pairs):
 def name_of(varied, seed):
     """A folder name that says what the grid varied."""
     parts = [*(f"{name}-{value}" for name, value in varied.items()), f"seed-{seed}"]
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", "_".join(parts))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", "_".join(parts))
+    return name if len(name) <= 120 else f"{name[:110]}-{short(parts)}"
+
+
+def short(record):
+    """Eight digits that tell records apart."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]

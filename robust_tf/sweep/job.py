@@ -13,6 +13,7 @@ from pathlib import Path
 from robust_tf import rundir
 from robust_tf.refusal import Refusal
 
+DONE = "done.json"  # in the run directory: {command: SHA-256 of the net that it was done for}
 STOPPED = "stopped before its end; the same command goes on"
 
 
@@ -44,21 +45,21 @@ def finish(job, processes=None):
         net = digest(job)
         if net and done.get(key) == net:
             continue
-        before = summary_written(job)
+        before, printed = summary_written(job), job.log.stat().st_size if job.log.exists() else 0
         code = execute(command, job, processes if processes is not None else set())
         if code:
-            return why(job, code)
+            return why(job, code, printed)
         if command is job.commands[0] and summary_written(job) == before:
             return STOPPED  # by a signal, which is no failure to bin/train
         done[key] = digest(job)
-        rundir.write_json(job.run / "sweep.json", done)
+        rundir.write_json(job.run / DONE, done)
     return ""
 
 
 def read_done(job):
     """{command: SHA-256 of the net that it was done for}; empty where there is no such record."""
     try:
-        return rundir.read_json(job.run / "sweep.json")
+        return rundir.read_json(job.run / DONE)
     except Refusal:
         return {}
 
@@ -108,18 +109,18 @@ def die_with_parent():
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
-def why(job, code):
-    """The last line of the log, or the signal that ended the process."""
+def why(job, code, printed=0):
+    """The last line that a command has printed, `printed` bytes into the log, or the signal that ended it."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    return last_line(job.log) or f"exit code {code}"
+    return last_line(job.log, printed) or f"exit code {code}"
 
 
-def last_line(log):
-    """The last line of a log that is not empty, as much as fits a terminal; "" without one."""
+def last_line(log, start=0):
+    """The last line of a log, from byte `start` on, that is not empty; "" without one."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
+            file.seek(max(start, log.stat().st_size - 4096))
             lines = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""

@@ -19,14 +19,17 @@ class Combination:
     failed: str
 
 
-def grouped(cells, failures, runs):
-    """The Combinations of a grid's cells.
+def finished(plan, cell):
+    """The Run of a cell, with the sweep's own evaluations alone."""
+    run = read_run(cell.name, plan.runs / cell.name)
+    asked = [of.items() for of in plan.asked(cell)]
+    run.evaluations = [record for record in run.evaluations if any(of <= record.items() for of in asked)]
+    return run
 
-    Args:
-      cells: see `grid`.
-      failures: {cell's name: why}.
-      runs: folder of the run directories.
-    """
+
+def grouped(plan, failures):
+    """The Combinations of a Plan's cells; failures: {cell's name: why}."""
+    cells = plan.cells
     varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
     groups = {}
     for cell in cells:
@@ -34,7 +37,7 @@ def grouped(cells, failures, runs):
     return [
         Combination(
             dict(zip(varied, values)),
-            [read_run(cell.name, runs / cell.name) for cell in group if cell.name not in failures],
+            [finished(plan, cell) for cell in group if cell.name not in failures],
             "; ".join(dict.fromkeys(failures[cell.name] for cell in group if cell.name in failures)),
         )
         for values, group in groups.items()

@@ -26,7 +26,7 @@ def dry_run(config):
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
     if config.init_from:
         start_from(config, net)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print("\n".join(flagfile(config)), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())
     kept = f", {budget(config.ratio, N):,} kept" if config.method in COMPRESSING else ""

@@ -126,6 +126,26 @@ def test_parts_that_are_missing_are_named(whole, tmp_path, name, damage):
     assert any(isinstance(figure, Missing) for figure in found) or name in ("config.json", "summary.json")
 
 
+def test_an_odd_number_costs_one_figure(whole, tmp_path):
+    """A layer without weights, a loss that is no number, an evaluation without its figures, one of an earlier net."""
+    run = shutil.copytree(whole, tmp_path / "a")
+    summary = json.loads((run / "summary.json").read_text())
+    summary["layers"].append({"layer": "empty", "kernels": 0, "nonzero": 0, "rank": 0})
+    write_json(run / "summary.json", summary)
+    write_json(run / "evaluation" / "bare.json", {"mode": "attacks"})
+    stale = json.loads((run / "evaluation" / "attacks.json").read_text())
+    write_json(run / "evaluation" / "stale.json", {**stale, "robust_accuracy": 0.99, "model_sha256": "0" * 64})
+    with (run / "history.csv").open("a") as file:
+        file.write("\n2,dense,nan,inf\n")
+    html = report(parse(ReportConfig, [f"--workdir={run}"])).read_text()
+    assert "ZeroDivisionError" in html
+    assert "evaluation/bare.json: damaged, without norm" in html
+    assert "evaluation/stale.json: of an earlier net" in html
+    assert "99.00%" not in html
+    charts = re.search(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1]
+    assert json.loads(charts, parse_constant=pytest.fail)
+
+
 def test_no_run_at_all(tmp_path):
     with pytest.raises(Refusal, match="expected a run directory of bin/train; got none"):
         read_runs([tmp_path / "absent"])

@@ -52,6 +52,24 @@ def test_cells_share_dense_starts(tmp_path):
             assert (config.pretrain_epochs, config.epochs, config.eps_schedule) == (0, 5, ((0, 0.2),))
 
 
+def test_every_dense_run_is_a_start_of_its_own(tmp_path):
+    for varied in ("pretrain_epochs=1,2", "data_dir=a,b", "eps=0.1,0.2"):
+        starts, found = cells({"method": "ap", "pretrain_epochs": "1"}, values_of([varied]), (0,), tmp_path)
+        assert len({start.name for start in starts}) == len({cell.start for cell in found}) == 2
+
+
+def test_one_run_spelled_twice(tmp_path):
+    _, found = cells({"method": "ap"}, values_of(["ratio=0.1,1/10,1e-1"]), (0,), tmp_path)
+    assert [cell.name for cell in found] == ["ratio-0.1_seed-0"]
+
+
+def test_long_names_are_cut(tmp_path):
+    long = ["init_from=" + ",".join("x" * 150 + end for end in "ab")]
+    _, found = cells({"method": "ap"}, values_of(long), (0,), tmp_path)
+    assert len({cell.name for cell in found}) == 2
+    assert max(len(cell.name) for cell in found) <= 120
+
+
 def test_schedules_are_cut_where_the_start_ends(tmp_path):
     flags = {
         "method": "admm", "pretrain_epochs": "3", "epochs": "4", "eps_schedule": "0:0.1,2:0.2,5:0.3",

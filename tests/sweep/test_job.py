@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from robust_tf.sweep.job import STOPPED, Job, finish, last_line
+from robust_tf.sweep.job import DONE, STOPPED, Job, finish, last_line
 
 TRAINS = "import pathlib, sys; net = pathlib.Path(sys.argv[1]); net.exists() or net.write_text('net');"
 TRAINS += "(net.parent / 'summary.json').write_text('{}')"
@@ -52,7 +52,7 @@ def test_a_signal_is_named(tmp_path):
 def test_a_damaged_record_is_made_anew(tmp_path):
     job = job_of(tmp_path)
     assert finish(job) == ""
-    (tmp_path / "run" / "sweep.json").write_text('{"')
+    (tmp_path / "run" / DONE).write_text('{"')
     assert finish(job) == ""
 
 

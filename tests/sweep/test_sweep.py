@@ -9,11 +9,16 @@ import sys
 import pytest
 from rich.console import Console
 
-from robust_tf.config import SweepConfig, TrainConfig, parse
+from robust_tf.config import EvaluateConfig, SweepConfig, TrainConfig, parse
+from robust_tf.evaluation.settings import settings
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import as_json, write_json
-from robust_tf.sweep.sweep import plan, show, show_plan, work
+from robust_tf.rundir import as_json, locked, write_json
+from robust_tf.sweep.plan import plan
+from robust_tf.sweep.sweep import show, show_plan, sweep, work
 from robust_tf.sweep.table import grouped, table, write_csv
+
+REASON = "no memory in [/job:localhost/device:CPU:0]"  # rich would take the brackets for markup
+EVALUATION = ("--attacks=pgd", "--steps=10")
 
 
 class Instant:
@@ -26,7 +31,7 @@ class Instant:
         self.jobs.append(job)
         future = concurrent.futures.Future()
         if any(name in job.run.name for name in self.failing):
-            future.set_result("no memory")
+            future.set_result(REASON)
         else:
             seed = int(job.run.name[-1]) if "seed" in job.run.name else 0
             done(job.run, robust=0.5 + 0.1 * seed, weights=100)
@@ -38,17 +43,20 @@ def done(run, robust, weights):
     """A finished run of invented numbers."""
     write_json(run / "config.json", as_json(parse(TrainConfig, [])))
     write_json(run / "summary.json", {"kernels_nonzero": weights, "seconds": 10.0, "ratio": 0.1, "method": "ap"})
-    record = {"mode": "attacks", "attacks": ["pgd"], "norm": "linf", "eps": 0.1, "num_images": 9}
-    write_json(run / "evaluation" / "a.json", {**record, "clean_accuracy": 0.9, "robust_accuracy": robust})
+    asked = settings(parse(EvaluateConfig, ["--workdir=RUN", *EVALUATION]), as_json(parse(TrainConfig, [])))
+    record = {"mode": "attacks", **asked, "num_images": 9, "clean_accuracy": 0.9, "per_attack": {}}
+    write_json(run / "evaluation" / "a.json", {**record, "robust_accuracy": robust})
+    other = {**record, "num_images": 99, "attacks": ["square"], "robust_accuracy": 0.01}
+    write_json(run / "evaluation" / "b.json", other)  # of another command
 
 
 def planned(folder, *argv, flags=None):
-    config = parse(SweepConfig, [f"--workdir={folder}", *argv])
+    config = parse(SweepConfig, [f"--workdir={folder}", f"--evaluate={' '.join(EVALUATION)}", *argv])
     return plan(config, {"pretrain_epochs": "1", "epochs": "1", **(flags or {})})
 
 
 def told():
-    return Console(record=True, width=200, file=open("/dev/null", "w"))
+    return Console(record=True, width=200, file=open("/dev/null", "w"), markup=False, soft_wrap=True)
 
 
 def test_starts_come_first_and_every_run_once(tmp_path):
@@ -56,7 +64,7 @@ def test_starts_come_first_and_every_run_once(tmp_path):
     assert work(planned_, engine, told()) == {}
     runs = [job.run.name for job in engine.jobs]
     assert len(runs) == len(set(runs)) == 6
-    assert all("-da-" in name for name in runs[:2])
+    assert all("-dense-" in name for name in runs[:2])
     assert [len(job.commands) for job in engine.jobs] == [1, 1, 3, 3, 3, 3]
     assert [words[1] for words in engine.jobs[-1].commands] == [
         "robust_tf.commands.train", "robust_tf.commands.evaluate", "robust_tf.commands.export_tflite"
@@ -68,30 +76,30 @@ def test_a_failing_cell_costs_itself_alone(tmp_path):
     planned_ = planned(tmp_path / "s", "--grid=method=ap,admm", "--seeds=0,1,2")
     console = told()
     failures = work(planned_, engine, console)
-    assert failures == {"method-ap_seed-1": "no memory"}
-    assert "method-ap_seed-1: failed: no memory" in console.export_text()
+    assert failures == {"method-ap_seed-1": REASON}
+    assert f"method-ap_seed-1: failed: {REASON}" in console.export_text()
 
-    groups = grouped(planned_.cells, failures, planned_.runs)
+    groups = grouped(planned_, failures)
     columns, rows = table(groups)
     assert dict(zip(columns, rows[0])) == {
         "method": "ap", "runs": "2", "weights": "100", "clean": "90.00 ± 0.00 %", "robust": "60.00 ± 14.14 %",
-        "seconds": "10", "bytes": "", "worst over": "pgd; linf eps 0.1, 9 images", "failed": "no memory",
+        "seconds": "10", "bytes": "", "worst over": "pgd; linf eps 0.1, 10 steps of 0.025, 9 images", "failed": REASON,
     }  # fmt: skip
     write_csv(tmp_path / "table.csv", groups)
     with (tmp_path / "table.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert float(written[1]["robust_mean"]) == pytest.approx(0.6)
     assert float(written[1]["robust_sd"]) == pytest.approx(0.1)
-    assert (written[0]["failed"], written[0]["bytes_mean"]) == ("no memory", "")
+    assert (written[0]["failed"], written[0]["bytes_mean"]) == (REASON, "")
     show(columns, rows, console)
-    assert "robust: worst over pgd; linf eps 0.1, 9 images" in console.export_text()
+    assert "robust: worst over pgd; linf eps 0.1, 10 steps of 0.025, 9 images" in console.export_text()
 
 
 def test_a_failing_start_costs_what_needs_it(tmp_path):
-    engine = Instant(failing=["-da-"])
+    engine = Instant(failing=["-dense-"])
     planned_ = planned(tmp_path / "s", "--grid=method=da,ap")
     failures = work(planned_, engine, told())
-    assert failures == {"method-ap_seed-0": "its dense start failed: no memory"}
+    assert failures == {"method-ap_seed-0": f"its dense start failed: {REASON}"}
 
 
 def test_a_worker_that_is_lost_for_good(tmp_path):
@@ -121,13 +129,21 @@ def test_the_plan_says_what_it_leaves_out(tmp_path):
         (["--evaluate=--eps=2"], {}, "--eps"),
         (["--export=--formats=x"], {}, "got 'x'"),
         ([], {"dataset": "folder", "data_dir": "absent"}, "absent"),
-        ([], {"dry_run": "true"}, "--dry_run: expected none"),
+        ([], {"dry_run": "true"}, "--dry_run: expected bin/train --dry_run"),
+        ([], {"seed": "3"}, "--seed: expected --seeds=0,1,... in its place; got --seed=3"),
+        ([], {"init_from": "absent"}, "--init_from=.*absent: expected a finished run"),
+        (["--evaluate=--mode=transfer --targets=absent"], {}, "--evaluate=.*--targets=absent: expected a finished run"),
     ],
 )
 def test_what_no_run_could_be_done_with(tmp_path, argv, flags, said):
     with pytest.raises(Refusal, match=said):
         planned(tmp_path / "s", *argv, flags=flags)
     assert not (tmp_path / "s").exists()
+
+
+def test_one_sweep_at_a_time(tmp_path):
+    with locked(tmp_path), pytest.raises(Refusal, match="expected no other process at work on it"):
+        sweep(planned(tmp_path))
 
 
 def test_foreign_folders_are_left_alone(tmp_path):
