@@ -26,7 +26,12 @@ def norm(x, name, relu=True):
 
 
 def conv(x, filters, size, name, stride=1):
-    """A bare convolution without bias, zero-padded to keep the image's size (divided by the stride)."""
+    """A bare convolution without bias, zero-padded to keep the image's size (divided by the stride).
+
+    One of 1x1 leaves out pixels first: see `training.sound` for what becomes of gradients otherwise.
+    """
+    if size == 1 and stride > 1:
+        x, stride = layers.MaxPooling2D(1, stride, padding="same", name=f"{name}_subsampled")(x), 1
     return layers.Conv2D(
         filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
     )(x)
