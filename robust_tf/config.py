@@ -227,6 +227,11 @@ class TrainConfig:
     rho_max: float = flag(real(0, above=True), "1", "admm: last penalty weight, reached geometrically", ("admm",))
     checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
     seed: int = flag(whole(0, 2**31 - 1), "0", "seed of everything random")
+    distribution: str = flag(
+        one_of(("none", "mirrored")),
+        "none",
+        "mirrored: on all GPUs of this machine, each with its part of every batch; the same steps as on one device",
+    )
     dry_run: bool = flag(
         SWITCH,
         "false",
@@ -350,9 +355,10 @@ class ReportConfig:
 class SweepConfig:
     """bin/sweep: trains, evaluates and exports a grid of runs; the same command goes on where it was stopped.
 
-    It also takes every flag of bin/train but --workdir, for all runs; a run leaves out those that mean nothing to it.
-    With --pretrain_epochs the runs that differ in compression only start from one dense net, which is trained once, as
-    a run of its own with its own default schedules; schedules that are spelled out are cut where it ends.
+    It also takes every flag of bin/train but --workdir and --seed, for all runs; a run leaves out those that mean
+    nothing to it. With --pretrain_epochs the runs that differ in compression only start from one dense net, which is
+    trained once, as a run of its own: schedules that are spelled out are cut where it ends, default and named ones
+    begin anew after it, and eps, once led up to, stays what it is.
     """
 
     workdir: str = flag(TEXT, None, "folder of the sweep; default: runs/sweep-NAME, named after the flags")

@@ -18,7 +18,7 @@ from robust_tf.config import TrainConfig, parse
 from robust_tf.refusal import Refusal
 
 # Where a run and its data lie is no part of what it is, and more epochs continue it.
-FREE = ("workdir", "data_dir", "epochs", "dry_run")
+FREE = ("workdir", "data_dir", "epochs", "distribution", "dry_run")
 LOCK = ".lock"
 READ = ("dataset", "data_dir", "model", "method", "norm", "eps")  # by later stages
 

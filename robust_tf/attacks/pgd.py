@@ -11,7 +11,20 @@ def step_size(eps, steps):
     return tf.minimum(eps, 2.5 * eps / tf.cast(tf.maximum(steps, 1), tf.float32))
 
 
-def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", starts=("uniform",), seed=(0, 0), objective=None):
+def pgd(
+    logits_fn,
+    x,
+    y,
+    *,
+    eps,
+    steps,
+    alpha=None,
+    norm="linf",
+    starts=("uniform",),
+    seed=(0, 0),
+    objective=None,
+    share=(0, 1),
+):
     """x_adv <- clip_[0,1](x + Pi_eps(x_adv + alpha * ascend(grad L(x_adv)) - x)), `steps` times.
 
     L is summed over the batch, so that each image's gradient is its own.
@@ -27,6 +40,7 @@ def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", starts=("unifor
       starts: names of `attacks.starts`, one drawn for each image; none starts at x (IFGSM).
       seed: two integers that determine the start.
       objective: L of each image, logits [B, K] -> [B]; None means the cross-entropy with y.
+      share: which part of a larger batch x is, see `attacks.starts`.
 
     Returns:
       x_adv [B, H, W, C].
@@ -47,4 +61,4 @@ def pgd(logits_fn, x, y, *, eps, steps, alpha=None, norm="linf", starts=("unifor
 
     # Keras traces train_step without AutoGraph, so the loop is spelled out.
     step = lambda t, x_adv: (t + 1, ascend(x_adv))  # noqa: E731
-    return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts)))[1]
+    return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts, share)))[1]

@@ -40,7 +40,7 @@ def gaussian(shape, eps, norm, seed):
 FUNCTIONS = {"uniform": uniform, "stripes": stripes, "blocks": blocks, "gaussian": gaussian}
 
 
-def start(x, eps, norm, seed, names):
+def start(x, eps, norm, seed, names, share=(0, 1)):
     """x + delta in [0, 1], where each image draws one of the named starts; x itself for no names.
 
     Args:
@@ -49,14 +49,18 @@ def start(x, eps, norm, seed, names):
       norm: of the ball.
       seed: two integers.
       names: of FUNCTIONS; an image draws each with equal chance.
+      share: (which, of): x is this part of a batch `of` times as large, whose draws it gets.
     """
     if not names:
         return x
+    which, of = share
+    B = tf.shape(x)[0]
+    shape = tf.concat([[of * B], tf.shape(x)[1:]], 0)
     if len(names) == 1:
-        delta = FUNCTIONS[names[0]](tf.shape(x), eps, norm, seed)
+        delta = FUNCTIONS[names[0]](shape, eps, norm, seed)
     else:
         draw_seed, *seeds = tf.unstack(tf.random.split(seed, 1 + len(names)))
-        drawn = tf.random.stateless_uniform(tf.shape(x)[:1], draw_seed, 0, len(names), tf.int32)  # [B]
-        deltas = [FUNCTIONS[name](tf.shape(x), eps, norm, one) for name, one in zip(names, seeds)]
+        drawn = tf.random.stateless_uniform(shape[:1], draw_seed, 0, len(names), tf.int32)  # [of * B]
+        deltas = [FUNCTIONS[name](shape, eps, norm, one) for name, one in zip(names, seeds)]
         delta = sum(tf.cast(drawn == i, x.dtype)[:, None, None, None] * one for i, one in enumerate(deltas))
-    return tf.clip_by_value(x + delta, 0.0, 1.0)
+    return tf.clip_by_value(x + (delta if of == 1 else delta[which * B : (which + 1) * B]), 0.0, 1.0)

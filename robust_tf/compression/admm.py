@@ -62,7 +62,7 @@ class Admm(tf.Module):
           dict of scalars: k, rho, primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),
           churn (the fraction of the support of Z that is new).
         """
-        k, rho = min(k, int(self.k)), max(rho, float(self.rho))
+        k, rho = min(k, int(self.k.numpy())), max(rho, float(self.rho.numpy()))
         for w, z, u in zip(self.W, self.Z, self.U):
             u.assign((u + w - z) * self.rho / rho)
         self.k.assign(k)

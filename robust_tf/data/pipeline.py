@@ -33,24 +33,25 @@ def to_pixels(images, labels):
     return tf.cast(images, tf.float32) / 255, labels
 
 
-def stream(images, labels, batch_size, seed, first_step=0, varied=()):
+def stream(images, labels, batch_size, seed, first_step=0, varied=(), of=1):
     """Endless batches of training images from `first_step` on; an epoch is N // batch_size full batches.
 
     Each epoch visits the images in an order of its own, a pseudo-random permutation computed index by index; `varied`
-    says how they are augmented.
+    says how they are augmented. A batch comes in `of` equal parts, one after the other.
     """
-    steps = len(images) // batch_size
+    steps, B = len(images) // batch_size, batch_size // of
     images, labels = tf.constant(images), tf.constant(labels)
 
-    def batch(step):
+    def batch(part):
+        step, which = first_step + part // of, part % of
         epoch, position = step // steps, step % steps
-        places = position * batch_size + tf.range(batch_size, dtype=tf.int64)  # [B]
+        places = position * batch_size + which * B + tf.range(B, dtype=tf.int64)  # [B]
         key = tf.stack([tf.cast(seed, tf.int64), epoch])
         index = tf.random.experimental.index_shuffle(places, key, tf.cast(len(images) - 1, tf.int64))
         x, y = to_pixels(tf.gather(images, index), tf.gather(labels, index))
-        return augment(x, seed, step, varied), y
+        return augment(x, seed, step, varied, (which, of)), y
 
-    counter = tf.data.Dataset.counter(first_step)
+    counter = tf.data.Dataset.counter()
     return counter.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 

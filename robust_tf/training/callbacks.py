@@ -45,7 +45,7 @@ class Schedule(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.smooth:
-            done = int(self.model.optimizer.iterations) % self.steps_per_epoch  # not `batch`, where an epoch goes on
+            done = self.model.steps_taken % self.steps_per_epoch  # not `batch`, where an epoch goes on
             at = self.epoch + done / self.steps_per_epoch
             self.now |= {name: interpolated(self.sequences[name], at) for name in self.smooth}
             self._assign()
@@ -118,11 +118,11 @@ class Updates(keras.callbacks.Callback):
         self.report = {}
 
     def on_train_begin(self, logs=None):
-        if int(self.model.optimizer.iterations) == 0:
+        if self.model.steps_taken == 0:
             self.hold.start(self.k_at(0))
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.steps_taken
         if step % self.interval == 0:
             self.report = self.hold.update(self.k_at(step), self.rho_at(step))
 
@@ -146,7 +146,7 @@ class Measured(keras.callbacks.Callback):
     def ship(self):
         if self.averages:
             self.model.take_averages()
-        self.validated_at = self.k_at(int(self.model.optimizer.iterations))
+        self.validated_at = self.k_at(self.model.steps_taken)
         self.hold.ship(self.validated_at)
         self.hold.before_step()
 
@@ -312,7 +312,7 @@ class Explosion(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        at = f"at step {int(self.model.optimizer.iterations)} of the stage, in epoch {self.epoch + 1}"
+        at = f"at step {self.model.steps_taken} of the stage, in epoch {self.epoch + 1}"
         broken = self.model.broken_gradients()
         said = f"; so did the gradients of {', '.join(broken[:3])}" + (" and others" if len(broken) > 3 else "")
         if not math.isfinite(logs["loss"]):

@@ -103,8 +103,9 @@ def projected(config, net):
             tf.cond(step % config.project_every == 0, lambda: (project(), 0)[1], lambda: 0)
 
     def update(k, rho):
-        k_now.k.assign(min(k, int(k_now.k)))  # never rises, as in `Admm.update`
-        return {"k": int(k_now.k), "nonzero": sum(int(tf.math.count_nonzero(w)) for w in atmc.factors(net))}
+        k = min(k, int(k_now.k.numpy()))  # never rises, as in `Admm.update`
+        k_now.k.assign(k)
+        return {"k": k, "nonzero": sum(int(tf.math.count_nonzero(w)) for w in atmc.factors(net))}
 
     hold = Hold(
         after_step=after_step, start=k_now.k.assign, update=update, ship=lambda k: atmc.project(net, k), state=k_now

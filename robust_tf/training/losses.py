@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import tensorflow as tf
-import tf_keras as keras
 
 
 class Loss(NamedTuple):
@@ -49,7 +48,9 @@ TRADES = Loss(starts=("gaussian",), objective=away_from, value=trades)
 
 def cross_entropy(smoothing=0.0):
     """ce(y, logits): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K."""
-    if not smoothing:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-    return lambda y, z: smoothed(tf.one_hot(tf.cast(y, tf.int32), z.shape[-1]), z)
+
+    def ce(y, z):  # [B], [B, K]
+        target = (1 - smoothing) * tf.one_hot(tf.cast(y, tf.int32), z.shape[-1]) + smoothing / z.shape[-1]
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, z))
+
+    return ce

@@ -9,7 +9,9 @@ from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
 from robust_tf.models.pooled import fused
 from robust_tf.training import LOSSES
+from robust_tf.training.distribution import by_replica, once, share
 from robust_tf.training.holds import Hold
+from robust_tf.training.losses import cross_entropy
 
 MEASURED = 16  # clean images a step whose loss is only measured
 
@@ -83,22 +85,32 @@ class RobustModel(keras.Model):
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """As Keras' compile; the loss defaults to the cross-entropy of logits and integer labels."""
-        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss = loss or cross_entropy()
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         # The optimiser averages what it trains; statistics of the weights it had would not fit those averages.
         statistics = [w for w in self.net.non_trainable_weights if "/moving_" in w.name]
         self.statistics = statistics if self.optimizer.use_ema else []
-        self.averages = [tf.Variable(w, trainable=False, name="average") for w in self.statistics]
-
-        finite = tf.Variable([True] * len(self.net.trainable_variables), trainable=False, name="finite")
+        self.averages = [tf.Variable(tf.identity(w), trainable=False, name="average") for w in self.statistics]
+        finite = by_replica([1.0] * len(self.net.trainable_variables), "finite")
         self.finite = lambda: finite  # as a function, so that checkpoints are without it
+
+    @property
+    def steps_taken(self):
+        """Of the optimiser."""
+        return int(self.optimizer.iterations.numpy())
 
     def broken_gradients(self):
         """Names of the weights whose gradient was not finite in the last step."""
-        finite = self.finite().numpy()
+        finite = self.finite().numpy() == 1  # on all replicas
         if finite.all():
             return []
         return [w.name.split(":")[0] for w, fine in zip(self.net.trainable_variables, finite) if not fine]
+
+    def after_step(self):
+        """What follows the optimiser's step, on the weights that all replicas have in common."""
+        for w, average in zip(self.statistics, self.averages):
+            average.assign_add((1 - self.optimizer.ema_momentum) * (w - average))
+        self.hold.after_step(self.optimizer.iterations)
 
     def take_averages(self):
         """Gives the net the averages of its weights and of its batch statistics."""
@@ -125,7 +137,7 @@ class RobustModel(keras.Model):
     def adversarial(self, x, y):
         """x_adv of this step."""
         step = self.first_step + tf.cast(self.optimizer.iterations, tf.int32)
-        attack = {**self.attack, "steps": self.steps, "seed": tf.stack([self.seed, step])}
+        attack = {**self.attack, "steps": self.steps, "seed": tf.stack([self.seed, step]), "share": share()}
         if self.single_step:
             attack |= {"steps": 1, "alpha": 1.25 * self.eps}
         if self.objective.objective:
@@ -134,7 +146,7 @@ class RobustModel(keras.Model):
 
     def train_step(self, data):
         x, y = data  # [B, H, W, C], [B]
-        self.hold.before_step()
+        once(self.hold.before_step)
         attacks, certifies = self.adv_weight > 0, self.objective.certifies
         x_adv = self.adversarial(x, y) if attacks and not certifies else x
         adv_weight = self.adv_weight
@@ -153,18 +165,17 @@ class RobustModel(keras.Model):
                 z_adv = z
             weighed = z if self.clean_counts else z_adv
             loss = self.objective.value(self.loss, y, weighed, z_adv, adv_weight, self.beta) + self.hold.penalty()
+            its_share = loss / share()[1]
         W = self.net.trainable_variables
-        gradients = tape.gradient(loss, W)
-        self.finite().assign([g is None or tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+        gradients = tape.gradient(its_share, W)
+        self.finite().assign([1.0 if g is None else finite(g) for g in gradients])
         self.optimizer.apply_gradients(zip(gradients, W))
-        for w, average in zip(self.statistics, self.averages):
-            average.assign_add((1 - self.optimizer.ema_momentum) * (w - average))
-        self.hold.after_step(self.optimizer.iterations)
+        once(self.after_step)
         return self._measure(y, z, z_adv, loss, z_adv, y[seen])
 
     def test_step(self, data):
         x, y = data
-        x_adv = pgd(self.logits, x, y, seed=[self.seed, -1], **self.validation_attack)
+        x_adv = pgd(self.logits, x, y, seed=[self.seed, -1], share=share(), **self.validation_attack)
         z, z_adv = self.logits(x), self.logits(x_adv)
         loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
         worst = self.bounds(x, y, self.validation_attack["eps"]) if self.objective.certifies else z_adv
@@ -182,6 +193,11 @@ class RobustModel(keras.Model):
         self.means["clean_loss"].update_state(self.loss(y_clean, z), tf.shape(z)[0])
         self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)
         return {name: mean.result() for name, mean in self.means.items()}
+
+
+def finite(tensor):
+    """1 where all of it is finite, else 0."""
+    return tf.cast(tf.reduce_all(tf.math.is_finite(tensor)), tf.float32)
 
 
 def _as_function(net):

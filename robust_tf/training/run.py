@@ -12,7 +12,7 @@ from robust_tf.attacks.bounds import check_bounded
 from robust_tf.compression import atmc
 from robust_tf.config import COMPRESSING
 from robust_tf.data import described
-from robust_tf.data.pipeline import batches, split_validation, stream
+from robust_tf.data.pipeline import split_validation
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
@@ -20,9 +20,11 @@ from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
 from robust_tf.training import callbacks
 from robust_tf.training.constraint import budget, check_feasible
+from robust_tf.training.distribution import placed, strategy, training_data, validation_data
 from robust_tf.training.holds import HOLDS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.recipes import RECIPES
+from robust_tf.training.sound import check_gradients
 from robust_tf.training.stage import interval, k_final_epoch, ramps, stage_model, stage_schedule
 from robust_tf.training.summary import summary
 
@@ -33,22 +35,24 @@ def train(config):
     Test data is never read: the accuracies in summary.json are of held-out training images.
     """
     rundir.claimable(config)
+    devices = strategy(config.distribution, config.batch_size)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size)
     net = build(config, dataset)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     check_run(config, dataset, net, len(data[0]))
-    validation = batches(*held_out, batch_size=500)
+    validation = validation_data(*held_out)
     N = count(kernels(net))
 
     if config.init_from:
         start_from(config, net)
 
     with rundir.locked(rundir.claimable(config)), asked_to_stop() as asked:
-        return train_stages(config, rundir.claim(config), dataset, net, N, data, (validation, len(held_out[0])), asked)
+        held_out = validation, len(held_out[0])
+        return train_stages(config, rundir.claim(config), devices, dataset, net, N, data, held_out, asked)
 
 
-def train_stages(config, workdir, dataset, net, N, data, held_out, asked):
+def train_stages(config, workdir, devices, dataset, net, N, data, held_out, asked):
     """The stages, and what they leave in the run directory; returns that."""
     validation, num_images = held_out
     rundir.write_json(workdir / "classes.json", dataset.class_names)
@@ -59,7 +63,7 @@ def train_stages(config, workdir, dataset, net, N, data, held_out, asked):
             net = PREPARATIONS[stage.first](config, net, budget(config.ratio, N))
         if stage.epochs:
             extends = config.extend_while_improving and stage is stages[-1]
-            run_stage(config, workdir, net, stage, first, N, data, validation, extends, asked)
+            run_stage(config, workdir, devices, net, stage, first, N, data, validation, extends, asked)
         first += stage.epochs
     net, factors = delivered(config, workdir, net)
     for w in kernels(net):
@@ -88,6 +92,7 @@ def check_run(config, dataset, net, images):
                 f"--{flag}={folder}: expected the classes that it learned, {', '.join(known)}; got"
                 f" {', '.join(dataset.class_names)}"
             )
+    check_gradients(net)
     if config.method in COMPRESSING:
         check_feasible(config, net)
     if config.loss == "ibp":
@@ -118,7 +123,7 @@ def keep_or_save(path, net):
     rundir.replace(path, net.save)
 
 
-def run_stage(config, workdir, net, stage, first, N, data, validation, extends, asked):
+def run_stage(config, workdir, devices, net, stage, first, N, data, validation, extends, asked):
     """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships."""
     last, steps_per_epoch = first + stage.epochs, len(data[0]) // config.batch_size
     folder = workdir / "checkpoints" / f"{stage.name}-from-{first}"
@@ -127,8 +132,10 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends, 
         read(final, net.load_weights)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    hold = HOLDS[stage.held_by](config, net)
-    model = stage_model(config, net, stage, hold, first * steps_per_epoch)
+    twin = placed(net, devices)
+    with devices.scope():
+        hold = HOLDS[stage.held_by](config, twin)
+        model = stage_model(config, twin, stage, hold, first * steps_per_epoch)
     paced = callbacks.Paced(config.adaptive if stage.held_by == "admm" else "none", config.tolerance)
     schedule = stage_schedule(config, stage, last, paced, steps_per_epoch)
     k_at, rho_at = ramps(config, stage, first, N, steps_per_epoch, paced)
@@ -138,14 +145,14 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends, 
     selects_from = min(max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first)), last - 1)
     monitor = model.strictest if stage.adversarial else "accuracy"
     best = callbacks.KeepBest(
-        net, folder / "best.weights.h5", monitor, lambda epoch: paced.at(epoch) >= selects_from or epoch >= last - 1
+        twin, folder / "best.weights.h5", monitor, lambda epoch: paced.at(epoch) >= selects_from or epoch >= last - 1
     )
 
     epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
     state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, paced=paced.state)
     manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
     read(folder, lambda _: restore(state, manager))
-    start, done = int(epoch), int(model.optimizer.iterations) % steps_per_epoch  # of an epoch that was broken off
+    start, done = int(epoch), model.steps_taken % steps_per_epoch  # of an epoch that was broken off
     if start > last and not extends:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
     history = callbacks.History(workdir / "history.csv", stage.name, start)
@@ -169,7 +176,9 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends, 
 
         def fit(start, done, end, *more):
             model.fit(
-                stream(*data, config.batch_size, config.seed, start * steps_per_epoch + done, config.augment),
+                training_data(
+                    devices, data, config.batch_size, config.seed, start * steps_per_epoch + done, config.augment
+                ),
                 steps_per_epoch=steps_per_epoch - done,
                 initial_epoch=start,
                 epochs=end,
@@ -186,9 +195,11 @@ def run_stage(config, workdir, net, stage, first, N, data, validation, extends, 
         if not model.stop_training:
             fit(start, 0, end)
     if best.path.exists():
-        read(best.path, net.load_weights)
+        read(best.path, twin.load_weights)
     else:
         measured.ship()
+    if twin is not net:
+        net.set_weights(twin.get_weights())
     rundir.replace(final, net.save_weights)
 
 
