@@ -1,0 +1,65 @@
+"""What projection costs on ResNet34's 21 million kernel weights: time and memory, against a training step.
+
+    bin/python benchmarks/projection.py [--rounds=5] [--batch_size=128] [--steps=7]
+
+ADMM projects once an interval, by default an epoch, ATMC and l0 after every step unless --project_every says otherwise.
+A step of PGD is counted, 2 s + 3 passes a batch, and timed by one gradient step of the attack on a part of the batch.
+"""
+
+import resource
+import statistics
+import time
+
+import robust_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+
+# isort: split
+import tensorflow as tf
+from absl import app, flags
+
+from robust_tf.compression import atmc
+from robust_tf.compression.admm import Admm
+from robust_tf.models import MODELS
+from robust_tf.models.kernels import count, kernels, multiply_adds
+from robust_tf.projections.irregular import irregular
+from robust_tf.training.cost import speed
+
+ROUNDS = flags.DEFINE_integer("rounds", 5, "timed calls of each", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch_size", 128, "images of a step", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", 7, "gradient steps of the attack", lower_bound=0)
+STEPS_AN_EPOCH = 50_000 // 128
+
+
+def peak():
+    """Bytes that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(_):
+    net = MODELS["resnet34"]((32, 32, 3), 10)
+    N = count(kernels(net))
+    a_step = (2 * STEPS.value + 3) * 2 * sum(multiply_adds(net).values()) * BATCH.value / speed(net, batch_size=16)
+    print(f"ResNet34: {N:,} kernel weights, {4 * N / 2**20:.0f} MiB; a PGD-{STEPS.value} step of {BATCH.value} images:"
+          f" {a_step:.1f} s")  # fmt: skip
+    admm, factorised = Admm(kernels(net), irregular, rho=0.01), atmc.factorise(net)
+    F = count(atmc.factors(factorised))
+    after_step = tf.function(lambda: atmc.project(factorised, N // 100))
+    for name, call, steps in (
+        ("ADMM update, once an epoch", lambda: admm.update(N // 100, 0.01), STEPS_AN_EPOCH),
+        ("l0 projection, every step", lambda: irregular(kernels(net), N // 100), 1),
+        (f"ATMC projection of {F:,} factors, every step", after_step, 1),
+    ):
+        before, seconds = peak(), []
+        call()  # traces
+        for _ in range(ROUNDS.value):
+            began = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - began)
+        median = statistics.median(seconds)
+        print(
+            f"{name:<50} {median:7.2f} s ({min(seconds):.2f} to {max(seconds):.2f}),"
+            f" {median / steps / a_step:8.3%} of a step, {max(peak() - before, 0) / 2**20:6.0f} MiB more than before"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)
