@@ -8,7 +8,6 @@ import pytest
 
 from robust_tf.config import ReportConfig, parse
 from robust_tf.report.page import report
-from tests.report.test_report import whole  # noqa: F401, a fixture
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -22,7 +21,7 @@ def opened(path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_charts_are_drawn_and_nothing_is_wrong(whole, tmp_path):  # noqa: F811
+def test_charts_are_drawn_and_nothing_is_wrong(whole, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text("<script>absent()</script>")
     if not opened(broken)[1]:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,7 +11,6 @@ import pytest
 from robust_tf.refusal import Refusal
 from robust_tf.sweep.engines import Cluster, Local
 from robust_tf.sweep.job import Job
-from tests.sweep.test_job import alive, wait_for
 
 # The first time it says who it is and works on; the second time it finds what it wrote, and ends.
 INTERRUPTED = """
@@ -28,6 +29,40 @@ QUICK = "import pathlib; [pathlib.Path(name).write_text('net') for name in ('mod
 def job_in(folder, script):
     folder.mkdir()
     return Job(folder, folder / "log", [["-c", script]], folder)
+
+
+def wait_for(happened, seconds=30):
+    """What happened() returns as soon as that is true; raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := happened():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+        return os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().split(") ")[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_no_command_outlives_its_worker(tmp_path):
+    """Linux alone: elsewhere it goes on."""
+    sleeps = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    worker = f"""
+import pathlib
+from robust_tf.sweep.job import Job, finish
+here = pathlib.Path({str(tmp_path)!r})
+finish(Job(here, here / "log", [["-c", {sleeps!r}]], here))
+"""
+    process = subprocess.Popen([sys.executable, "-c", worker])
+    pid = wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    process.kill()
+    process.wait()
+    assert wait_for(lambda: not alive(int(pid)))
 
 
 def test_local_jobs_at_once(tmp_path):

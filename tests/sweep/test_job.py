@@ -1,10 +1,5 @@
 """A job's commands: done once for a net, gone on with after a failure, and none outlives its worker."""
 
-import os
-import subprocess
-import sys
-import time
-
 from robust_tf.sweep.job import DONE, STOPPED, Job, finish, last_line
 
 TRAINS = "import pathlib, sys; net = pathlib.Path(sys.argv[1]); net.exists() or net.write_text('net');"
@@ -54,40 +49,6 @@ def test_a_damaged_record_is_made_anew(tmp_path):
     assert finish(job) == ""
     (tmp_path / "run" / DONE).write_text('{"')
     assert finish(job) == ""
-
-
-def test_no_command_outlives_its_worker(tmp_path):
-    """Linux alone: elsewhere it goes on."""
-    sleeps = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
-    worker = f"""
-import pathlib
-from robust_tf.sweep.job import Job, finish
-here = pathlib.Path({str(tmp_path)!r})
-finish(Job(here, here / "log", [["-c", {sleeps!r}]], here))
-"""
-    process = subprocess.Popen([sys.executable, "-c", worker])
-    pid = wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
-    process.kill()
-    process.wait()
-    assert wait_for(lambda: not alive(int(pid)))
-
-
-def wait_for(happened, seconds=30):
-    """What happened() returns as soon as that is true; raises TimeoutError."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-        return os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().split(") ")[1][0] != "Z"
-    except OSError:
-        return False
 
 
 def test_the_last_line(tmp_path):
