@@ -10,7 +10,7 @@ from robust_tf.report.figures import Figure, Missing
 from robust_tf.report.overview import described, strictest
 
 # No part of what a run tries: repetitions differ in them.
-REPEATED = ("seed", "workdir", "data_dir", "init_from", "dry_run", "checkpoint_every")
+REPEATED = ("seed", "workdir", "data_dir", "init_from", "distribution", "dry_run", "checkpoint_every")
 COLUMNS = ("runs", "weights", "clean", "robust", "seconds", "bytes", "worst over")
 
 

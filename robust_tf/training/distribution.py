@@ -1,4 +1,4 @@
-"""Training on several devices or machines, with TensorFlow's strategies: the same steps as one device takes with the
+"""Training on several devices of a machine, with TensorFlow's strategies: the same steps as one device takes with the
 same global batch.
 
 Each replica attacks its share of the batch and computes the gradients of its share of the loss; the optimiser sums them
