@@ -19,7 +19,8 @@ def work(config):
         from robust_tf.training.dry_run import dry_run
 
         return dry_run(config)
-    from robust_tf.training.callbacks import Stopped, TrainingFailed
+    from robust_tf.training.checkpoints import Stopped
+    from robust_tf.training.guards import TrainingFailed
     from robust_tf.training.run import train
 
     try:

@@ -1,9 +1,6 @@
 """sweep(plan): a grid's runs, as many at once as asked, a table of mean and spread over seeds, and one report."""
 
 import concurrent.futures
-import contextlib
-import signal
-import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +12,7 @@ from rich.text import Text
 
 from robust_tf import rundir
 from robust_tf.report.overview import strictest
+from robust_tf.signals import on_sigterm
 from robust_tf.sweep.engines import Cluster, Local
 from robust_tf.sweep.job import Job, execute, last_line, why
 from robust_tf.sweep.plan import RECORD, command
@@ -28,7 +26,7 @@ def sweep(plan):
     address, jobs = plan.config.ray_address, plan.config.jobs
     engine = Cluster(address, jobs) if address else Local(jobs)
     try:
-        with rundir.locked(plan.folder), stopped_by_sigterm():
+        with rundir.locked(plan.folder), on_sigterm(stop):
             failures = {cell.name: cell.refused for cell in plan.cells if cell.refused}
             write_record(plan, failures)
             for folder in (plan.runs, plan.folder / "logs"):
@@ -45,21 +43,9 @@ def sweep(plan):
         engine.stop()
 
 
-@contextlib.contextmanager
-def stopped_by_sigterm():
+def stop():
     """SIGTERM is as Ctrl-C: the jobs are told to stop, and trainings save."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be handled
-        return
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    raise KeyboardInterrupt
 
 
 def write_record(plan, failures):

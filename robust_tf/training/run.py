@@ -1,9 +1,5 @@
 """train(config): the stages of a recipe, one after the other, in one run directory."""
 
-import contextlib
-import signal
-import threading
-
 import tensorflow as tf
 import tf_keras as keras
 
@@ -18,9 +14,11 @@ from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
-from robust_tf.training import callbacks
+from robust_tf.training import callbacks, guards
+from robust_tf.training.checkpoints import Checkpoints, StopWhenAsked, asked_to_stop, read, restore
 from robust_tf.training.constraint import budget, check_feasible
 from robust_tf.training.distribution import placed, strategy, training_data, validation_data
+from robust_tf.training.history import History
 from robust_tf.training.holds import HOLDS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.recipes import RECIPES
@@ -155,8 +153,8 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
     start, done = int(epoch), model.steps_taken % steps_per_epoch  # of an epoch that was broken off
     if start > last and not extends:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
-    history = callbacks.History(workdir / "history.csv", stage.name, start)
-    goes_on = extends and (start < last or callbacks.improves(history.stage_rows(first)))
+    history = History(workdir / "history.csv", stage.name, start)
+    goes_on = extends and (start < last or guards.improves(history.stage_rows(first)))
     end = last if not goes_on else last + 10**6
     with progress_bar() as progress:
         watched = [
@@ -169,9 +167,9 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
             history,
             callbacks.Report(progress, stage.name, (last - start) * steps_per_epoch - done, last),
             keras.callbacks.TensorBoard(workdir / "tensorboard" / folder.name, write_graph=False),
-            *guards(config, stage, first, last, goes_on, history, best, progress, manager),
-            callbacks.Checkpoints(manager, epoch, config.checkpoint_every, last),
-            callbacks.StopWhenAsked(manager, epoch, asked, stage.name),
+            *watchers(config, stage, first, last, goes_on, history, best, progress, manager),
+            Checkpoints(manager, epoch, config.checkpoint_every, last),
+            StopWhenAsked(manager, epoch, asked, stage.name),
         ]
 
         def fit(start, done, end, *more):
@@ -203,38 +201,13 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
     rundir.replace(final, net.save_weights)
 
 
-@contextlib.contextmanager
-def asked_to_stop():
-    """A threading.Event that SIGTERM sets, in place of ending the process."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # only there can signals be handled
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def restore(state, manager):
-    """Restores the latest checkpoint if there is one; raises where it is not of this very model."""
-    if manager.latest_checkpoint:
-        status = state.restore(manager.latest_checkpoint)
-        try:
-            status.assert_existing_objects_matched()
-        except AssertionError:
-            status.expect_partial()  # else it warns of the same, at length, when it is deleted
-            raise
-
-
-def guards(config, stage, first, last, extends, history, best, progress, manager):
+def watchers(config, stage, first, last, extends, history, best, progress, manager):
     """The callbacks that may end a stage early, or late; before the checkpoints, so that those hold no exploded net."""
-    watched = [callbacks.Explosion(history, first, stage.adversarial, manager)]
+    watched = [guards.Explosion(history, first, stage.adversarial, manager)]
     if stage.adversarial and config.attack == "fgsm_rs":
-        watched.append(callbacks.CatastrophicOverfitting(history, first, best, progress.console))
+        watched.append(guards.CatastrophicOverfitting(history, first, best, progress.console))
     if extends:
-        watched.append(callbacks.ExtendWhileImproving(history, first, last))
+        watched.append(guards.ExtendWhileImproving(history, first, last))
     return watched
 
 
@@ -244,17 +217,6 @@ def delivered(config, workdir, net):
         return net, None
     keep_or_save(workdir / "factorised.keras", net)
     return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
-
-
-def read(path, load):
-    """load(path); raises Refusal where what an earlier run left there is damaged or of another net."""
-    try:
-        return load(path)
-    except Exception as error:  # h5py and TensorFlow raise many types
-        reason = [*str(error).splitlines(), ""][0]
-        raise Refusal(
-            f"expected a readable checkpoint in {path}; got {reason}; delete it to train that stage anew"
-        ) from error
 
 
 def start_from(config, net):

@@ -5,8 +5,8 @@ import numpy as np
 from robust_tf.config import COMPRESSING, PROJECTING
 from robust_tf.models.kernels import kernel_layers, kernel_of
 from robust_tf.projections.filters import matrix
-from robust_tf.training import callbacks
 from robust_tf.training.constraint import depthwise
+from robust_tf.training.history import rows
 from robust_tf.training.model import RobustModel
 
 
@@ -27,7 +27,7 @@ def summary(config, dataset, workdir, net, N, factors, validation, num_images):
     measured = model.evaluate(validation, verbose=0, return_dict=True)
     layers = describe(net)
     nonzero = sum(layer["nonzero"] for layer in layers)
-    rows = callbacks.rows(workdir / "history.csv")
+    history = rows(workdir / "history.csv")
     compressed = config.method in COMPRESSING
     return {
         "dataset": config.dataset,
@@ -48,8 +48,8 @@ def summary(config, dataset, workdir, net, N, factors, validation, num_images):
         "certified_accuracy": measured.get("certified_accuracy"),
         "seed": config.seed,
         "epochs": config.epochs,
-        "epochs_trained": len(rows),
-        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+        "epochs_trained": len(history),
+        "seconds": round(sum(float(row["seconds"]) for row in history), 1),
         "class_names": dataset.class_names,
         "layers": layers,
     }

@@ -11,7 +11,8 @@ from rich.console import Console
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
-from robust_tf.training import callbacks
+from robust_tf.training import callbacks, guards
+from robust_tf.training.history import History
 from robust_tf.training.holds import Hold, penalised
 from robust_tf.training.model import RobustModel
 
@@ -74,7 +75,7 @@ def test_the_best_of_the_epochs_that_compete_is_kept(small_net, tmp_path):
 def test_history_drops_the_rows_that_are_repeated(tmp_path):
     path = tmp_path / "history.csv"
     for first, values in ((0, [1.0, 2.0, 3.0]), (2, [4.0, 5.0])):
-        history = callbacks.History(path, "dense", first)
+        history = History(path, "dense", first)
         for epoch, value in enumerate(values, first):
             history.on_epoch_begin(epoch)
             history.on_epoch_end(epoch, {"loss": value})
@@ -85,7 +86,7 @@ def test_history_drops_the_rows_that_are_repeated(tmp_path):
 
 def history_of(path, losses, **columns):
     """A history.csv with these adversarial losses, in training and in validation alike."""
-    history = callbacks.History(path, "dense", 0)
+    history = History(path, "dense", 0)
     for epoch, loss in enumerate(losses):
         history.on_epoch_begin(epoch)
         values = {name: column[epoch] for name, column in columns.items()}
@@ -99,8 +100,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_net, small_images, tmp_pa
     model = RobustModel(small_net, eps=0.1, steps=1)
     model.compile("adam")
     said = "the loss became nan at step 1 of the stage, in epoch 1; so did the gradients of conv/kernel, .* and others"
-    with pytest.raises(callbacks.TrainingFailed, match=said):
-        model.fit(x, y, verbose=0, callbacks=[callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0)])
+    with pytest.raises(guards.TrainingFailed, match=said):
+        model.fit(x, y, verbose=0, callbacks=[guards.Explosion(history_of(tmp_path / "h.csv", []), 0)])
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(small_net, small_images, tmp_path):
@@ -111,28 +112,28 @@ def test_a_gradient_that_is_not_finite_stops_the_run(small_net, small_images, tm
     model.compile("adam")
     manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), tmp_path / "saved", max_to_keep=1)
     manager.save()
-    watch = callbacks.Explosion(history_of(tmp_path / "h.csv", []), 0, manager=manager)
+    watch = guards.Explosion(history_of(tmp_path / "h.csv", []), 0, manager=manager)
     said = "the gradient of logits/bias became NaN or infinite at step 1 .*last good checkpoint is .*/saved/ckpt-1"
-    with pytest.raises(callbacks.TrainingFailed, match=said):
+    with pytest.raises(guards.TrainingFailed, match=said):
         model.fit(x, y, verbose=0, callbacks=[watch])
 
 
 def test_a_weight_that_is_not_finite_stops_the_run(small_net, tmp_path):
-    watch = callbacks.Explosion(history_of(tmp_path / "history.csv", []), 0)
+    watch = guards.Explosion(history_of(tmp_path / "history.csv", []), 0)
     watch.set_model(RobustModel(small_net, eps=0.1))
     watch.on_epoch_end(0, {"adversarial_loss": 1.0})
     small_net.get_layer("norm").moving_variance.assign([1, 1, np.inf, 1])
-    with pytest.raises(callbacks.TrainingFailed, match="norm/moving_variance became NaN or infinite in epoch 1"):
+    with pytest.raises(guards.TrainingFailed, match="norm/moving_variance became NaN or infinite in epoch 1"):
         watch.on_epoch_end(0, {"adversarial_loss": 1.0})
 
 
 def test_a_natural_net_may_be_as_weak_as_it_is(small_net, tmp_path):
     logs = {"adversarial_loss": 1.0, "val_adversarial_loss": 1000.0}
     for adversarial in (True, False):
-        watch = callbacks.Explosion(history_of(tmp_path / "history.csv", []), 0, adversarial)
+        watch = guards.Explosion(history_of(tmp_path / "history.csv", []), 0, adversarial)
         watch.set_model(RobustModel(small_net, eps=0.1))
         if adversarial:
-            with pytest.raises(callbacks.TrainingFailed, match="of the projected net exploded to 1e"):
+            with pytest.raises(guards.TrainingFailed, match="of the projected net exploded to 1e"):
                 watch.on_epoch_end(0, logs)
         else:
             watch.on_epoch_end(0, logs)
@@ -144,10 +145,10 @@ def test_a_natural_net_may_be_as_weak_as_it_is(small_net, tmp_path):
 )
 def test_an_explosion_is_twice_a_guess_and_twice_the_best(small_net, tmp_path, earlier, loss, explodes):
     """A guess among three classes costs log 3 = 1.1."""
-    watch = callbacks.Explosion(history_of(tmp_path / "history.csv", earlier), 0)
+    watch = guards.Explosion(history_of(tmp_path / "history.csv", earlier), 0)
     watch.set_model(RobustModel(small_net, eps=0.1))
     if explodes:
-        with pytest.raises(callbacks.TrainingFailed, match=f"exploded to {loss:.3g} in epoch {len(earlier) + 1}"):
+        with pytest.raises(guards.TrainingFailed, match=f"exploded to {loss:.3g} in epoch {len(earlier) + 1}"):
             watch.on_epoch_end(len(earlier), {"adversarial_loss": loss})
     else:
         watch.on_epoch_end(len(earlier), {"adversarial_loss": loss})
@@ -184,12 +185,12 @@ def test_catastrophic_overfitting_ends_the_stage(small_net, tmp_path, capsys, ro
     columns = {"val_robust_accuracy": [0.5, 0.6], "robust_accuracy": [0.6, 0.7]}
     history = history_of(tmp_path / "history.csv", [1.0, 1.0], **columns)
     best = callbacks.KeepBest(small_net, tmp_path / "best.weights.h5", "robust_accuracy", lambda epoch: True)
-    watch = callbacks.CatastrophicOverfitting(history, 0, best, Console())
+    watch = guards.CatastrophicOverfitting(history, 0, best, Console())
     watch.set_model(RobustModel(small_net, eps=0.1))
     watch.model.stop_training = False
     logs = {"val_robust_accuracy": robust, "robust_accuracy": trained}
     if stops:
-        with pytest.raises(callbacks.TrainingFailed, match="catastrophic overfitting in epoch 3"):
+        with pytest.raises(guards.TrainingFailed, match="catastrophic overfitting in epoch 3"):
             watch.on_epoch_end(2, logs)
         best.on_test_end({"robust_accuracy": 0.6})
     watch.on_epoch_end(2, logs)
@@ -201,7 +202,7 @@ def test_training_is_extended_while_the_loss_falls(small_net, tmp_path):
     model = RobustModel(small_net, eps=0.1)
     stopped = []
     for losses in ([3.0, 2.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0, 1.5]):
-        watch = callbacks.ExtendWhileImproving(history_of(tmp_path / "history.csv", losses), 0, last=2)
+        watch = guards.ExtendWhileImproving(history_of(tmp_path / "history.csv", losses), 0, last=2)
         watch.set_model(model)
         model.stop_training = False
         watch.on_epoch_end(len(losses) - 1)

@@ -21,8 +21,9 @@ from robust_tf.models.kernels import kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
 from robust_tf.refusal import Refusal
-from robust_tf.training import callbacks
+from robust_tf.training import callbacks, checkpoints
 from robust_tf.training.constraint import projection
+from robust_tf.training.history import rows as history_rows
 from robust_tf.training.recipes import RECIPES
 from robust_tf.training.run import train
 
@@ -257,11 +258,12 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(callbacks.Report, "on_train_batch_end", signalled)
+    before = signal.getsignal(signal.SIGTERM)
     when = f"after epoch {step // 3}" if step % 3 == 0 else f"after step {step % 3} of 3 of epoch {step // 3 + 1}"
-    with pytest.raises(callbacks.Stopped, match=f"saved {when} .*; the same command goes on"):
+    with pytest.raises(checkpoints.Stopped, match=f"saved {when} .*; the same command goes on"):
         train(config(tmp_path / "run", *RESUMED[method]))
     assert len(taken) == step
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
     trained_epochs.clear()
     resumed = load(train(config(tmp_path / "run", *RESUMED[method])))
     assert trained_epochs == list(range(step // 3, 6))
@@ -367,7 +369,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            callbacks.Checkpoints,
+            checkpoints.Checkpoints,
             "on_epoch_end",
             lambda self, epoch, logs=None: (self.manager.save(), killed(self, epoch)),
         )
@@ -449,7 +451,7 @@ def test_a_continued_run_goes_on_from_where_admm_had_come_to(tmp_path):
     flags = ("--admm_interval=1", "--rho_max=0.5")
     train(config(tmp_path / "run", "--epochs=2", *flags))
     workdir = train(config(tmp_path / "run", "--epochs=4", *flags))
-    rows = callbacks.rows(workdir / "history.csv")
+    rows = history_rows(workdir / "history.csv")
     assert [float(row["rho"]) for row in rows] == pytest.approx([0.02236, 0.5, 0.5, 0.5], rel=1e-3)
     k = [float(row["k"]) for row in rows]
     assert k == sorted(k, reverse=True)
@@ -495,5 +497,5 @@ def test_an_adaptive_run_ships_what_it_came_to(tmp_path, tolerance, arrives):
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["ratio_asked"] == 0.05
     assert (summary["ratio"] == pytest.approx(0.05, rel=1e-3)) == arrives
-    rows = callbacks.rows(workdir / "history.csv")
+    rows = history_rows(workdir / "history.csv")
     assert summary["kernels_nonzero"] == int(float(rows[-1]["k"]))
