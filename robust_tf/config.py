@@ -228,9 +228,10 @@ class TrainConfig:
     checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
     seed: int = flag(whole(0, 2**31 - 1), "0", "seed of everything random")
     distribution: str = flag(
-        one_of(("none", "mirrored")),
+        one_of(("none", "mirrored", "multiworker")),
         "none",
-        "mirrored: on all GPUs of this machine, each with its part of every batch; the same steps as on one device",
+        "mirrored: on all GPUs of this machine, each with its part of every batch; the same steps as on one device;"
+        " multiworker: on all machines that TF_CONFIG names",
     )
     dry_run: bool = flag(
         SWITCH,

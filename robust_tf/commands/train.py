@@ -24,7 +24,7 @@ def work(config):
     from robust_tf.training.run import train
 
     try:
-        print(f"trained: {train(config)}")
+        print(f"trained: {train(config) or 'the first worker has the run directory'}")
     except Stopped as stopped:
         print(f"train: {stopped}")
     except TrainingFailed as failure:

@@ -33,17 +33,19 @@ def to_pixels(images, labels):
     return tf.cast(images, tf.float32) / 255, labels
 
 
-def stream(images, labels, batch_size, seed, first_step=0, varied=(), of=1):
+def stream(images, labels, batch_size, seed, first_step=0, varied=(), of=1, parts=None):
     """Endless batches of training images from `first_step` on; an epoch is N // batch_size full batches.
 
     Each epoch visits the images in an order of its own, a pseudo-random permutation computed index by index; `varied`
-    says how they are augmented. A batch comes in `of` equal parts, one after the other.
+    says how they are augmented. A batch comes in `of` equal parts, one after the other; `parts`, a range, are those
+    that come, by default all.
     """
     steps, B = len(images) // batch_size, batch_size // of
+    parts = parts or range(of)
     images, labels = tf.constant(images), tf.constant(labels)
 
-    def batch(part):
-        step, which = first_step + part // of, part % of
+    def batch(number):
+        step, which = first_step + number // len(parts), parts.start + number % len(parts)
         epoch, position = step // steps, step % steps
         places = position * batch_size + which * B + tf.range(B, dtype=tf.int64)  # [B]
         key = tf.stack([tf.cast(seed, tf.int64), epoch])

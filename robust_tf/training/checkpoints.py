@@ -41,18 +41,20 @@ def save(manager):
     """Saves a checkpoint; raises OSError where that fails, on a full disk for one."""
     try:
         manager.save()
+    except tf.errors.UnavailableError:  # of several workers one has gone
+        raise
     except tf.errors.OpError as error:
         raise OSError(f"expected to save a checkpoint in {manager.directory}; got {error.message}") from error
 
 
 class StopWhenAsked(keras.callbacks.Callback):
-    """Once `asked` is set, saves after the step at work, or after the epoch where that validates, and raises Stopped.
+    """Once asked() is true, saves after the step at work, or after the epoch where that validates, and raises Stopped.
 
     Stands last in the list, so that what is saved is complete.
 
     Args:
       manager, epoch: as of `Checkpoints`; the optimiser's iterations say how far in the epoch.
-      asked: threading.Event.
+      asked: function of nothing; of several workers all call it at the same steps.
       stage: name, for the message.
     """
 
@@ -65,11 +67,11 @@ class StopWhenAsked(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         # At an epoch's last step it is the epoch's end that saves.
-        if self.asked.is_set() and batch + 1 < self.params["steps"]:
+        if batch + 1 < self.params["steps"] and self.asked():
             self._stop(f"after step {batch + 1} of {self.params['steps']} of epoch {int(self.epoch) + 1}")
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.asked.is_set() and not self.model.stop_training:
+        if not self.model.stop_training and self.asked():
             self._stop(f"after epoch {epoch + 1}")
 
     def _stop(self, when):

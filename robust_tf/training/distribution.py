@@ -1,22 +1,24 @@
-"""Training on several devices of a machine, with TensorFlow's strategies: the same steps as one device takes with the
-same global batch.
+"""Training on several devices, of one machine or of many, with TensorFlow's strategies: the same steps as one device
+takes with the same global batch.
 
 Each replica attacks its share of the batch and computes the gradients of its share of the loss; the optimiser sums them
 over the replicas. Whatever changes weights after that is done once, on the weights that all replicas have in common.
 """
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.data.pipeline import batches, stream
+from robust_tf.data.pipeline import batches, stream, to_pixels
 from robust_tf.refusal import Refusal
+from robust_tf.training.workers import multiworker
 
 
 def strategy(name, batch_size):
     """TensorFlow's strategy for --distribution=`name`; raises Refusal where the batch cannot be shared out evenly."""
     if name == "none":
         return tf.distribute.get_strategy()  # the default one: one device
-    found = mirrored()
+    found = multiworker() if name == "multiworker" else mirrored()
     if batch_size % found.num_replicas_in_sync:
         raise Refusal(
             f"--batch_size: expected a multiple of the {found.num_replicas_in_sync} devices with --distribution={name};"
@@ -51,17 +53,44 @@ def placed(net, strategy):
 
 
 def training_data(strategy, data, batch_size, seed, first_step, varied):
-    """`data.pipeline.stream` for the replicas: each gets its part of every batch."""
+    """`data.pipeline.stream` for the replicas: each gets its part of every batch, each worker its replicas'."""
     of = strategy.num_replicas_in_sync
     if of == 1:
         return stream(*data, batch_size, seed, first_step, varied)
-    return strategy.distribute_datasets_from_function(lambda _: stream(*data, batch_size, seed, first_step, varied, of))
+
+    def its_parts(worker):
+        return stream(*data, batch_size, seed, first_step, varied, of, replicas(worker, of))
+
+    return strategy.distribute_datasets_from_function(its_parts)
 
 
-def validation_data(images, labels, most=500):
-    """All images once, in batches of at most `most` and of nearly one size, so that every replica has some of each."""
+def validation_data(strategy, images, labels, most=500):
+    """(data, number of batches): all images once, in batches of at most `most` and of nearly one size.
+
+    Every replica has some of each batch; raises Refusal where there are too few images.
+    """
+    of = strategy.num_replicas_in_sync
     number = -(-len(images) // most)
-    return batches(images, labels, -(-len(images) // number))
+    if of == 1:
+        return batches(images, labels, -(-len(images) // number)), number
+    if len(images) < number * of:
+        raise Refusal(f"--distribution: expected an image to validate on for each of {of} devices; got {len(images)}")
+    bounds = np.linspace(0, len(images), number * of + 1).astype(int)  # of the parts
+    first, last = bounds[:-1].reshape(number, of), bounds[1:].reshape(number, of)
+    images, labels = tf.constant(images), tf.constant(labels)
+
+    def its_parts(worker):
+        mine = replicas(worker, of)
+        data = tf.data.Dataset.from_tensor_slices((first[:, mine].ravel(), last[:, mine].ravel()))
+        return data.map(lambda a, b: to_pixels(images[a:b], labels[a:b])).prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(its_parts), number
+
+
+def replicas(worker, of):
+    """Those of `of` that a worker, an InputContext, feeds."""
+    local = of // worker.num_input_pipelines
+    return range(worker.input_pipeline_id * local, (worker.input_pipeline_id + 1) * local)
 
 
 def share():

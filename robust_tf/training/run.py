@@ -25,10 +25,12 @@ from robust_tf.training.recipes import RECIPES
 from robust_tf.training.sound import check_gradients
 from robust_tf.training.stage import interval, k_final_epoch, ramps, stage_model, stage_schedule
 from robust_tf.training.summary import summary
+from robust_tf.training.workers import any_worker, claimed, is_chief, none_is_lost
 
 
 def train(config):
-    """Trains as `config` says, or goes on where the same run stopped; returns the run directory.
+    """Trains as `config` says, or goes on where the same run stopped; returns the run directory,
+    None where another worker writes it.
 
     Test data is never read: the accuracies in summary.json are of held-out training images.
     """
@@ -39,20 +41,19 @@ def train(config):
     net = build(config, dataset)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     check_run(config, dataset, net, len(data[0]))
-    validation = validation_data(*held_out)
+    validation = validation_data(devices, *held_out)
     N = count(kernels(net))
-
     if config.init_from:
         start_from(config, net)
 
-    with rundir.locked(rundir.claimable(config)), asked_to_stop() as asked:
-        held_out = validation, len(held_out[0])
-        return train_stages(config, rundir.claim(config), devices, dataset, net, N, data, held_out, asked)
+    with asked_to_stop() as event, none_is_lost(devices), claimed(config, devices) as workdir:
+        asked = lambda: any_worker(devices, event.is_set())  # noqa: E731
+        train_stages(config, workdir, devices, dataset, net, N, data, validation, held_out, asked)
+    return rundir.claimable(config) if is_chief(devices) else None
 
 
-def train_stages(config, workdir, devices, dataset, net, N, data, held_out, asked):
-    """The stages, and what they leave in the run directory; returns that."""
-    validation, num_images = held_out
+def train_stages(config, workdir, devices, dataset, net, N, data, validation, held_out, asked):
+    """The stages, and what they leave in the run directory."""
     rundir.write_json(workdir / "classes.json", dataset.class_names)
     stages = [stage for stage in RECIPES[config.method](config) if stage.epochs or stage.first]
     first = 0
@@ -66,10 +67,9 @@ def train_stages(config, workdir, devices, dataset, net, N, data, held_out, aske
     net, factors = delivered(config, workdir, net)
     for w in kernels(net):
         w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
-    record = summary(config, dataset, workdir, net, N, factors, validation, num_images)
+    record = summary(config, dataset, workdir, net, N, factors, held_out)
     keep_or_save(workdir / "model.keras", net)
     rundir.write_json(workdir / "summary.json", record)
-    return workdir
 
 
 def check_run(config, dataset, net, images):
@@ -180,7 +180,8 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
                 steps_per_epoch=steps_per_epoch - done,
                 initial_epoch=start,
                 epochs=end,
-                validation_data=validation,
+                validation_data=validation[0],
+                validation_steps=validation[1],
                 verbose=0,
                 callbacks=[*watched, *more],
             )

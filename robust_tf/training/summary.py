@@ -3,6 +3,7 @@
 import numpy as np
 
 from robust_tf.config import COMPRESSING, PROJECTING
+from robust_tf.data.pipeline import batches
 from robust_tf.models.kernels import kernel_layers, kernel_of
 from robust_tf.projections.filters import matrix
 from robust_tf.training.constraint import depthwise
@@ -10,7 +11,7 @@ from robust_tf.training.history import rows
 from robust_tf.training.model import RobustModel
 
 
-def summary(config, dataset, workdir, net, N, factors, validation, num_images):
+def summary(config, dataset, workdir, net, N, factors, held_out):
     """The record.
 
     Args:
@@ -20,11 +21,11 @@ def summary(config, dataset, workdir, net, N, factors, validation, num_images):
       net: what ships.
       N: kernel weights of the dense net.
       factors: None, or ATMC's report of its factors.
-      validation, num_images: held-out training images as batches, and their number.
+      held_out: (images, labels) of held-out training images.
     """
     model = RobustModel(net, eps=config.eps, norm=config.norm, seed=config.seed)
     model.compile()
-    measured = model.evaluate(validation, verbose=0, return_dict=True)
+    measured = model.evaluate(batches(*held_out, 500), verbose=0, return_dict=True)
     layers = describe(net)
     nonzero = sum(layer["nonzero"] for layer in layers)
     history = rows(workdir / "history.csv")
@@ -41,7 +42,7 @@ def summary(config, dataset, workdir, net, N, factors, validation, num_images):
         "factors": factors,
         "eps": config.eps,
         "accuracies_on": "held-out training images",
-        "num_images": num_images,
+        "num_images": len(held_out[0]),
         "clean_accuracy": measured["accuracy"],
         "pgd_accuracy": measured["robust_accuracy"],
         "pgd_steps": 10,

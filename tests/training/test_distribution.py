@@ -73,6 +73,10 @@ def test_the_parts_of_a_batch_are_the_batch(of):
     np.testing.assert_array_equal(y_parts, y)
     np.testing.assert_allclose(x_parts, x, atol=1e-6)
 
+    last = stream(images, labels, 8, seed=3, first_step=1, varied=("crop", "flip", "rotate"), of=of, parts=range(1, of))
+    y_last = np.concatenate([y.numpy() for _, y in last.take(3 * (of - 1))])
+    np.testing.assert_array_equal(y_last.reshape(3, -1), y.reshape(3, 8)[:, 8 // of :])
+
 
 def test_a_part_is_varied_as_in_its_batch():
     x = tf.random.stateless_uniform((6, 8, 8, 1), (0, 0))
@@ -83,11 +87,33 @@ def test_a_part_is_varied_as_in_its_batch():
 
 @pytest.mark.parametrize("images", [1, 287, 500, 501, 2000])
 def test_validation_sees_every_image_once(images):
-    data = validation_data(np.zeros((images, 2, 2, 1), np.uint8), np.arange(images))
+    one = tf.distribute.get_strategy()
+    data, number = validation_data(one, np.zeros((images, 2, 2, 1), np.uint8), np.arange(images))
     sizes = [len(y) for _, y in data]
     assert np.array_equal(np.concatenate([y for _, y in data]), np.arange(images))
     assert max(sizes) <= 500
+    assert len(sizes) == number
     assert max(sizes) - min(sizes) < len(sizes)
+
+
+@pytest.mark.parametrize("images", [3, 287, 501])
+def test_the_replicas_of_the_workers_validate_every_image_once(monkeypatch, images):
+    """Three workers of one replica each: every batch in three parts, none of them empty."""
+    devices = tf.distribute.get_strategy()
+    monkeypatch.setattr(type(devices), "num_replicas_in_sync", 3)
+    seen = []
+    for worker in range(3):
+        context = tf.distribute.InputContext(3, worker, num_replicas_in_sync=3)
+        monkeypatch.setattr(
+            type(devices), "distribute_datasets_from_function", lambda _, data, context=context: data(context)
+        )
+        data, number = validation_data(devices, np.zeros((images, 2, 2, 1), np.uint8), np.arange(images))
+        seen.append([y.numpy() for _, y in data])
+        assert len(seen[-1]) == number
+        assert min(len(y) for y in seen[-1]) > 0
+    np.testing.assert_array_equal(np.concatenate([y for batch in zip(*seen) for y in batch]), np.arange(images))
+    with pytest.raises(Refusal, match="expected an image to validate on for each of 3 devices; got 2"):
+        validation_data(devices, np.zeros((2, 2, 2, 1), np.uint8), np.arange(2))
 
 
 def test_a_batch_that_cannot_be_shared_out(monkeypatch):
