@@ -233,6 +233,11 @@ class TrainConfig:
         "mirrored: on all GPUs of this machine, each with its part of every batch; the same steps as on one device;"
         " multiworker: on all machines that TF_CONFIG names",
     )
+    mixed_precision: bool = flag(
+        SWITCH,
+        "false",
+        "train with bfloat16 inside the net, where the device computes that faster; what ships is float32",
+    )
     dry_run: bool = flag(
         SWITCH,
         "false",

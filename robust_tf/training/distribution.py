@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from robust_tf.data.pipeline import batches, stream, to_pixels
 from robust_tf.refusal import Refusal
+from robust_tf.training.precision import MIXED, mixed_layers
 from robust_tf.training.workers import multiworker
 
 
@@ -35,19 +36,23 @@ def mirrored():
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def placed(net, strategy):
-    """`net` itself on one device; else a twin on all of them, whose batch norm uses the statistics of whole batches."""
-    if strategy.num_replicas_in_sync == 1:
+def placed(net, strategy, mixed_precision=False):
+    """`net` itself on one device in float32; else a twin on all of them, whose batch norm uses the statistics of whole
+    batches, and which computes in bfloat16 where `mixed_precision` asks for it."""
+    replicated, lower = strategy.num_replicas_in_sync > 1, mixed_layers(net) if mixed_precision else ()
+    if not replicated and not mixed_precision:
         return net
 
-    def synchronised(layer):
+    def replaced(layer):
         config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if replicated and isinstance(layer, keras.layers.BatchNormalization):
             config["synchronized"] = True
+        if layer.name in lower:
+            config["dtype"] = MIXED
         return type(layer).from_config(config)
 
     with strategy.scope():
-        twin = keras.models.clone_model(net, clone_function=synchronised)
+        twin = keras.models.clone_model(net, clone_function=replaced)
         twin.set_weights(net.get_weights())
     return twin
 

@@ -130,7 +130,7 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
         read(final, net.load_weights)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    twin = placed(net, devices)
+    twin = placed(net, devices, config.mixed_precision)
     with devices.scope():
         hold = HOLDS[stage.held_by](config, twin)
         model = stage_model(config, twin, stage, hold, first * steps_per_epoch)
