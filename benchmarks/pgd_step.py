@@ -1,6 +1,6 @@
-"""What a PGD training step costs in clean steps: LeNet, batch 128, s = 16, all in one process.
+"""What a PGD training step costs in clean steps, all in one process.
 
-    bin/python benchmarks/pgd_step.py [--steps=16] [--batch_size=128] [--rounds=15]
+    bin/python benchmarks/pgd_step.py [--model=lenet] [--width=1] [--steps=16] [--batch_size=128] [--rounds=15]
 
 A clean step is a forward pass, and a backward pass of about twice its cost. An attack step needs the forward pass and
 the input's gradient, but no weight gradients: about 2/3 of a clean step. So the arithmetic ideal of a PGD-s step is
@@ -24,6 +24,8 @@ from robust_tf.models import MODELS
 from robust_tf.models.pooled import fused
 from robust_tf.training.model import RobustModel
 
+MODEL = flags.DEFINE_string("model", "lenet", "net of the registry")
+WIDTH = flags.DEFINE_float("width", 1.0, "its width multiplier")
 STEPS = flags.DEFINE_integer("steps", 16, "gradient steps of the attack", lower_bound=1)
 BATCH = flags.DEFINE_integer("batch_size", 128, "images a step", lower_bound=1)
 ROUNDS = flags.DEFINE_integer("rounds", 15, "timed rounds of all variants", lower_bound=1)
@@ -35,7 +37,8 @@ def variants(x, y):
 
     def step(adv_weight, steps=0):
         keras.utils.set_random_seed(0)
-        net = MODELS["lenet"](x.shape[1:], 10, conv_relu=True)
+        more = {"conv_relu": True} if MODEL.value == "lenet" else {}
+        net = MODELS[MODEL.value](x.shape[1:], 10, width=WIDTH.value, **more)
         model = RobustModel(net, eps=EPS, steps=steps, adv_weight=adv_weight)
         model.compile("adam")
         return net, model, tf.function(lambda x, y: model.train_step((x, y)))
@@ -62,7 +65,8 @@ def variants(x, y):
 
 def main(_):
     generator = np.random.default_rng(0)
-    x = tf.constant(generator.random((BATCH.value, 28, 28, 1), np.float32))
+    shape = (28, 28, 1) if MODEL.value == "lenet" else (32, 32, 3)
+    x = tf.constant(generator.random((BATCH.value, *shape), np.float32))
     y = tf.constant(generator.integers(0, 10, BATCH.value))
     steps = variants(x, y)
     seconds = {name: [] for name in steps}
@@ -73,7 +77,7 @@ def main(_):
             if turn >= 2:
                 seconds[name].append(time.perf_counter() - began)
     clean = statistics.median(seconds["clean step"])
-    print(f"LeNet, batch {BATCH.value}, median of {ROUNDS.value} rounds")
+    print(f"{MODEL.value} of width {WIDTH.value}, batch {BATCH.value}, median of {ROUNDS.value} rounds")
     for name, values in seconds.items():
         ratios = sorted(value / clean_value for value, clean_value in zip(values, seconds["clean step"]))
         median = statistics.median(values)

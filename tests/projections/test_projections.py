@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.blocks import block, grouped, n_of_m, ungrouped
 from robust_tf.projections.codebook import codebook
-from robust_tf.projections.irregular import irregular
+from robust_tf.projections.irregular import irregular, top
 from robust_tf.projections.per_layer import per_layer, proportional
 
 weights = st.lists(st.floats(-2, 2, width=32, allow_subnormal=False), min_size=6, max_size=6)
@@ -96,6 +96,27 @@ def test_floors_that_exceed_k():
 @settings(deadline=None)
 def test_irregular_keeps_exactly_k_among_ties(values, k):
     assert np.count_nonzero(flat(irregular(kernels(values), k))) == k
+
+
+EDGES = [0, 1e-42, 1e-38, 0.5, 1, 1 + 2**-23, 3, 1e38, np.inf]
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.sampled_from(EDGES), min_size=1, max_size=300), fraction=st.floats(0, 1))
+def test_the_largest_by_counting_are_those_by_sorting(values, fraction):
+    """Zeros, subnormal numbers, neighbours in the last bit and infinities; of equal ones the first."""
+    scores = np.array(values, np.float32)
+    m = round(fraction * len(scores))
+    expected = np.zeros(len(scores))
+    expected[np.argsort(-scores, kind="stable")[:m]] = 1
+    np.testing.assert_array_equal(top(tf.constant(scores), m), expected)
+
+
+def test_the_largest_of_many():
+    scores = tf.abs(tf.random.stateless_normal([200_000], (0, 0)))
+    order = np.argsort(-scores.numpy(), kind="stable")
+    for m in (0, 1, 2_000, 100_000, 199_999, 200_000):
+        assert set(np.flatnonzero(top(scores, m))) == set(order[:m])
 
 
 def test_irregular_in_a_graph_takes_k_as_a_tensor():
