@@ -3,7 +3,7 @@
     bin/python benchmarks/pooled.py [--rounds=9]
 
 Plain and fused take turns, so that the machine's moods meet both; the ratios are what carries over to other machines.
-The convolutions of the plain net are of a subclass, which `models.pooled.fused` leaves alone.
+The convolutions of the plain net are of a subclass, which `models.fast` leaves alone.
 """
 
 import statistics

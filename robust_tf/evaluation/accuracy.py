@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
 from robust_tf.attacks.bounds import check_bounded, worst_logits
-from robust_tf.models.pooled import fused
+from robust_tf.models.fast import inference_form, training_form
 from robust_tf.refusal import Refusal
 
 
 def inference(net):
     """`net` as a compiled function, images [B, H, W, C] -> logits [B, K], in inference mode."""
-    fast = fused(net)
+    fast = inference_form(net)
     return tf.function(lambda x: fast(x, training=False))
 
 
@@ -35,7 +35,7 @@ def certified(net, images, labels, eps, norm, batch_size):
         return None
     if norm != "linf":
         return None
-    fast = fused(net)
+    fast = training_form(net)
     worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps))
     proven = []
     for _, x, y in batches(images, labels, batch_size):

@@ -14,51 +14,21 @@ MOST_CHANNELS = 4
 RISING = (keras.activations.linear, keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
 
 
-def fused(net):
-    """A net of the same function on the same variables, where `net` has a layer to fuse; else `net` itself.
-
-    Gradients are equal but where values of a pooling window tie: here each gets its share, in Keras' pooling the first
-    gets all.
-    """
-    plain = keras.Model(net.inputs, net.outputs)  # functional, where it is sequential
-    pairs = {}
-    for conv in plain.layers:
-        if _fits(conv) and _fits_after(conv.outbound_nodes[0].layer, conv.output):
-            pairs[conv.outbound_nodes[0].layer.name] = conv
-    if not pairs:
-        return net
-    convs = {conv.name: pool for pool, conv in pairs.items()}
-
-    def replaced(layer):
-        if layer.name in convs:
-            return PooledConv(layer, name=f"{layer.name}_pooled")
-        return keras.layers.Activation("linear", name=layer.name) if layer.name in pairs else layer
-
-    return keras.models.clone_model(plain, clone_function=replaced)
-
-
-def _fits(layer):
+def fits(conv, pool):
+    """Whether `pool`, a 2x2 max pooling, alone reads `conv`, a convolution of few channels without padding."""
     return (
-        type(layer) is keras.layers.Conv2D
-        and layer.strides == layer.dilation_rate == (1, 1)
-        and layer.padding == "valid"
-        and layer.groups == 1
-        and layer.data_format == "channels_last"
-        and layer.activation in RISING
-        and len(layer.inbound_nodes) == len(layer.outbound_nodes) == 1
-        and layer.kernel.shape[2] <= MOST_CHANNELS
-        and all(size and size % 2 == 0 for size in layer.input_shape[1:3])
-    )
-
-
-def _fits_after(layer, source):
-    return (
-        type(layer) is keras.layers.MaxPooling2D
-        and layer.pool_size == layer.strides == (2, 2)
-        and layer.padding == "valid"
-        and layer.data_format == "channels_last"
-        and len(layer.inbound_nodes) == 1
-        and layer.input is source
+        type(conv) is keras.layers.Conv2D
+        and conv.strides == conv.dilation_rate == (1, 1)
+        and conv.padding == "valid"
+        and conv.groups == 1
+        and conv.data_format == "channels_last"
+        and conv.activation in RISING
+        and conv.kernel.shape[2] <= MOST_CHANNELS
+        and all(size and size % 2 == 0 for size in conv.input_shape[1:3])
+        and type(pool) is keras.layers.MaxPooling2D
+        and pool.pool_size == pool.strides == (2, 2)
+        and pool.padding == "valid"
+        and pool.data_format == "channels_last"
     )
 
 

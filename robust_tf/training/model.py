@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
-from robust_tf.models.pooled import fused
+from robust_tf.models.fast import inference_form, training_form
 from robust_tf.training import LOSSES
 from robust_tf.training.distribution import by_replica, once, share
 from robust_tf.training.holds import Hold
@@ -74,9 +74,9 @@ class RobustModel(keras.Model):
         self.hold = hold or Hold()
         self.hold_state = self.hold.state  # tracked, for checkpoints
         # As functions, so that Keras does not track, and save, the same variables twice.
-        self.forward = _as_function(net)
-        self.attacked = _as_function(self.hold.attacked or net)
-        self.bounds = functools.partial(worst_logits, fused(self.hold.bounded or net))
+        self.forward = _as_function(training_form(net))
+        self.attacked = _as_function(inference_form(self.hold.attacked or net))
+        self.bounds = functools.partial(worst_logits, training_form(self.hold.bounded or net))
         self.seed = seed
         self.first_step = first_step
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss")
@@ -201,6 +201,4 @@ def finite(tensor):
 
 
 def _as_function(net):
-    """The fast form of `net`, (x, training) -> logits."""
-    fast = fused(net)
-    return lambda x, training: fast(x, training=training)
+    return lambda x, training: net(x, training=training)

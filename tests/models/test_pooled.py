@@ -5,7 +5,8 @@ import tf_keras as keras
 
 from robust_tf.attacks.bounds import worst_logits
 from robust_tf.models import MODELS
-from robust_tf.models.pooled import PooledConv, fused
+from robust_tf.models.fast import training_form as fused
+from robust_tf.models.pooled import PooledConv
 
 
 def net_of(height, width, channels, window, **conv):
