@@ -64,13 +64,12 @@ def main(_):
     a_step = (2 * STEPS.value + 3) * 2 * sum(multiply_adds(net).values()) * BATCH.value / speed(net, batch_size=16)
     print(f"ResNet34: {N:,} kernel weights, {4 * N / 2**20:.0f} MiB; a PGD-{STEPS.value} step of {BATCH.value} images:"
           f" {a_step:.1f} s")  # fmt: skip
-    compare_with_sorting(N)
     admm, factorised = Admm(kernels(net), irregular, rho=0.01), atmc.factorise(net)
     F = count(atmc.factors(factorised))
     after_step = tf.function(lambda: atmc.project(factorised, N // 100))
     for name, call, steps in (
-        ("ADMM update, once an epoch", lambda: admm.update(N // 100, 0.01), STEPS_AN_EPOCH),
         ("l0 projection, every step", lambda: irregular(kernels(net), N // 100), 1),
+        ("ADMM update, once an epoch", lambda: admm.update(N // 100, 0.01), STEPS_AN_EPOCH),
         (f"ATMC projection of {F:,} factors, every step", after_step, 1),
     ):
         before, seconds = peak(), []
@@ -84,6 +83,7 @@ def main(_):
             f"{name:<50} {median:7.2f} s ({min(seconds):.2f} to {max(seconds):.2f}),"
             f" {median / steps / a_step:8.3%} of a step, {max(peak() - before, 0) / 2**20:6.0f} MiB more than before"
         )
+    compare_with_sorting(N)  # last, for it takes memory too
 
 
 if __name__ == "__main__":
