@@ -2,10 +2,15 @@
 
 import contextlib
 import json
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras as keras
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +20,9 @@ from robust_tf.evaluation import settings as evaluation
 from robust_tf.flags import divided
 from robust_tf.refusal import Refusal
 from robust_tf.report.runs import read_runs
-from robust_tf.rundir import as_json, claimable, class_names, trained, write_json
+from robust_tf.rundir import as_json, claim, claimable, class_names, locked, subfolder, trained, write_json
 from robust_tf.sweep.grid import cells, values_of
+from robust_tf.training.checkpoints import read, restored
 
 CONFIGS = [TrainConfig, EvaluateConfig, ExportConfig, ReportConfig, SweepConfig]
 NAMES = sorted(
@@ -142,6 +148,103 @@ def test_configurations_with_foreign_values(run, tmp_path, values):
         evaluation.settings(asked, trained(folder)[0])
     with contextlib.suppress(Refusal):
         claimable(parse(TrainConfig, ["--method=da", f"--workdir={folder}"]))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A folder with what a stage leaves, of a net of two weights, and that net's values there."""
+    folder = tmp_path_factory.mktemp("stage")
+    net = two_weights(3.0)
+    restored(tf.train.Checkpoint(net=net), folder).save()
+    net.save_weights(folder / "best.weights.h5")
+    return folder
+
+
+def two_weights(value):
+    net = keras.Sequential([keras.layers.Dense(1)])
+    net.build((None, 1))
+    net.set_weights([np.full((1, 1), value), np.full(1, value)])
+    return net
+
+
+HARM = st.one_of(
+    st.tuples(st.just("cut"), st.floats(0, 1)),
+    st.tuples(st.just("flipped"), st.floats(0, 0.999)),
+    st.tuples(st.just("replaced"), st.binary(max_size=60)),
+    st.tuples(st.just("gone"), st.none()),
+)
+STATE = ["checkpoint", "ckpt-1.index", "ckpt-1.data-00000-of-00001"]
+
+
+def harmed(content, how, what):
+    if how == "cut":
+        return content[: int(what * len(content))]
+    if how == "flipped":
+        at = int(what * len(content))
+        return content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
+    return what
+
+
+@given(st.sampled_from([*STATE, "best.weights.h5"]), HARM)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_checkpoints(checkpoint, tmp_path, name, harm):
+    """A damaged checkpoint is refused or is none; from TensorFlow's, which hold checksums, no other value is read."""
+    folder = tmp_path / "stage"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(checkpoint, folder)
+    content = harmed((folder / name).read_bytes(), *harm)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    net = two_weights(1.0)
+    with contextlib.suppress(Refusal):
+        if name in STATE:
+            read(folder, lambda _: restored(tf.train.Checkpoint(net=net), folder))
+            assert {float(w.numpy().squeeze()) for w in net.weights} in ({1.0}, {3.0})
+        elif content is not None:
+            read(folder / name, net.load_weights)
+    if content is not None:
+        assert (folder / name).read_bytes() == content
+
+
+@pytest.fixture
+def read_only():
+    """make(folder): nothing in it can be written from then on; not even by root, as who tests may run."""
+    before, temporary = os.geteuid(), []
+
+    def make(folder):
+        # A folder of pytest's own lets no one else in.
+        place = Path(tempfile.mkdtemp(prefix="robust_tf-"))
+        temporary.append(place)
+        shutil.copytree(folder, place / "run")
+        place.chmod(0o755)
+        for path in place.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        if before == 0:
+            os.seteuid(65534)
+        return place / "run"
+
+    yield make
+    os.seteuid(before)
+    for place in temporary:
+        for path in place.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(place)
+
+
+def test_read_only_run_directories(run, read_only):
+    folder = read_only(run)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for call in (
+        lambda: subfolder(folder, "export"),
+        lambda: locked(folder).__enter__(),
+        lambda: claim(parse(TrainConfig, ["--method=da", f"--workdir={folder}"])),
+        lambda: claim(parse(TrainConfig, [f"--workdir={folder}/inner/run"])),
+    ):
+        with pytest.raises(Refusal, match="expected a writable folder"):
+            call()
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]))

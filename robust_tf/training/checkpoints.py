@@ -79,8 +79,12 @@ class StopWhenAsked(keras.callbacks.Callback):
         raise Stopped(f"asked to stop, saved {when} (stage {self.stage}); the same command goes on")
 
 
-def restore(state, manager):
-    """Restores the latest checkpoint if there is one; raises where it is not of this very model."""
+def restored(state, folder):
+    """The CheckpointManager of `folder`, once `state` has been restored from its latest checkpoint, if there is one.
+
+    Raises where that is not of this very model.
+    """
+    manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
     if manager.latest_checkpoint:
         status = state.restore(manager.latest_checkpoint)
         try:
@@ -88,6 +92,7 @@ def restore(state, manager):
         except AssertionError:
             status.expect_partial()  # else it warns of the same, at length, when it is deleted
             raise
+    return manager
 
 
 def read(path, load):

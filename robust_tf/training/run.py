@@ -15,7 +15,7 @@ from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
 from robust_tf.training import callbacks, guards
-from robust_tf.training.checkpoints import Checkpoints, StopWhenAsked, asked_to_stop, read, restore
+from robust_tf.training.checkpoints import Checkpoints, StopWhenAsked, asked_to_stop, read, restored
 from robust_tf.training.constraint import budget, check_feasible
 from robust_tf.training.distribution import placed, strategy, training_data, validation_data
 from robust_tf.training.history import History
@@ -148,8 +148,7 @@ def run_stage(config, workdir, devices, net, stage, first, N, data, validation, 
 
     epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
     state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, paced=paced.state)
-    manager = tf.train.CheckpointManager(state, folder, max_to_keep=1)
-    read(folder, lambda _: restore(state, manager))
+    manager = read(folder, lambda _: restored(state, folder))
     start, done = int(epoch), model.steps_taken % steps_per_epoch  # of an epoch that was broken off
     if start > last and not extends:
         raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
