@@ -209,7 +209,7 @@ RESUMED = {
 KILLED_AT = {"admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "alr": (3,), "codebook": (4,)}
 
 
-SLOW_KILLS = (("admm", 3), ("admm", 5), ("atmc", 2), ("alr", 3), ("one_shot", 2))
+SLOW_KILLS = (("admm", 3), ("admm", 4), ("admm", 5), ("atmc", 2), ("alr", 3), ("one_shot", 2), ("codebook", 4))
 
 
 @pytest.mark.parametrize(
