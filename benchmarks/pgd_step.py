@@ -54,7 +54,7 @@ def variants(x, y):
     @tf.function
     def cleverhans(x, y):
         x_adv = projected_gradient_descent(
-            fast, x, EPS, 2.5 * EPS / STEPS.value, STEPS.value, np.inf, y=y, clip_min=0.0, clip_max=1.0,
+            fast, x, EPS, min(2.5 * EPS / STEPS.value, EPS), STEPS.value, np.inf, y=y, clip_min=0.0, clip_max=1.0,
             rand_init=True, sanity_checks=False,
         )  # fmt: skip
         return train_on(x_adv, y)
