@@ -236,7 +236,7 @@ class TrainConfig:
     mixed_precision: bool = flag(
         SWITCH,
         "false",
-        "train with bfloat16 inside the net, where the device computes that faster; what ships is float32",
+        "train with bfloat16 inside the net, for devices that compute it faster; weights, and what ships, are float32",
     )
     dry_run: bool = flag(
         SWITCH,
@@ -411,6 +411,8 @@ def _check_train(config):
         "learning_rate": (0.001 if adam else 0.05) if config.learning_rate is None else config.learning_rate,
         "weight_decay": (0.0 if adam else 5e-4) if config.weight_decay is None else config.weight_decay,
     }
+    if config.mixed_precision and config.loss == "ibp":
+        raise Refusal("--mixed_precision: expected another loss than ibp, whose bounds hold in float32; got ibp")
     if config.norm != "linf" and config.eps is None:
         raise Refusal(f"--eps: expected one with --norm={config.norm}, the data set's is for linf; got none")
     config = dataclasses.replace(config, **filled)

@@ -10,7 +10,7 @@ from robust_tf.rundir import claimable
 
 def check(config):
     described(config.dataset, config.data_dir, config.image_size)
-    if not config.dry_run:
+    if not config.dry_run and config.distribution != "multiworker":
         claimable(config)
 
 

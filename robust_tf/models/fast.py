@@ -43,10 +43,17 @@ def _in_one(net, kinds):
     return keras.models.clone_model(plain, clone_function=replaced)
 
 
+def nodes_of(net):
+    """The calls of layers that make up a functional net, inputs first: Keras' nodes.
+
+    Its own: a layer that it shares with other nets, as masks' wrappers make them, has theirs too.
+    """
+    return [node for depth in sorted(net._nodes_by_depth, reverse=True) for node in net._nodes_by_depth[depth]]
+
+
 def _pairs(net):
     """Layers (first, second) of which the first is read by the second alone and the second reads it alone."""
-    # Its own nodes: a layer that it shares with other nets, as masks' wrappers make them, has theirs too.
-    nodes = [node for depth in net._nodes_by_depth.values() for node in depth]
+    nodes = nodes_of(net)
     uses = collections.Counter(node.layer.name for node in nodes)
     readers = collections.defaultdict(list)
     for node in nodes:
@@ -54,5 +61,7 @@ def _pairs(net):
             readers[parent].append(node)
     for first, (second, *others) in readers.items():
         alone = not others and len(second.parent_nodes) == 1 and first.layer.name not in net.output_names
+        # A call with arguments, training=True for one, may be of another function.
+        alone = alone and not any(given is not None for node in (first, second) for given in node.call_kwargs.values())
         if alone and uses[first.layer.name] == uses[second.layer.name] == 1:
             yield first.layer, second.layer

@@ -15,7 +15,7 @@ def top(scores, m):
       scores: float32 [N], none negative.
       m: an int or int tensor in [0, N].
     """
-    bits, m = tf.bitcast(scores, tf.int32), tf.cast(m, tf.int32)
+    bits, m = tf.bitcast(tf.abs(scores), tf.int32), tf.cast(m, tf.int32)  # abs: -0.0 has the sign bit
     upper = tf.bitwise.right_shift(bits, 16)
     edge, rest = _edge(tf.math.bincount(upper, minlength=2**15), tf.maximum(m, 1))
     lower = tf.bitwise.bitwise_and(tf.boolean_mask(bits, upper == edge), 2**16 - 1)

@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from robust_tf.refusal import Refusal
 from robust_tf.signals import on_sigterm
+from robust_tf.training.workers import LOST
 
 
 class Stopped(Exception):
@@ -41,7 +42,7 @@ def save(manager):
     """Saves a checkpoint; raises OSError where that fails, on a full disk for one."""
     try:
         manager.save()
-    except tf.errors.UnavailableError:  # of several workers one has gone
+    except LOST:  # of several workers one has gone
         raise
     except tf.errors.OpError as error:
         raise OSError(f"expected to save a checkpoint in {manager.directory}; got {error.message}") from error

@@ -20,6 +20,8 @@ def strategy(name, batch_size):
     if name == "none":
         return tf.distribute.get_strategy()  # the default one: one device
     found = multiworker() if name == "multiworker" else mirrored()
+    if found.num_replicas_in_sync == 1:
+        return tf.distribute.get_strategy()
     if batch_size % found.num_replicas_in_sync:
         raise Refusal(
             f"--batch_size: expected a multiple of the {found.num_replicas_in_sync} devices with --distribution={name};"
@@ -45,14 +47,19 @@ def placed(net, strategy, mixed_precision=False):
 
     def replaced(layer):
         config = layer.get_config()
-        if replicated and isinstance(layer, keras.layers.BatchNormalization):
+        if replicated and type(layer) is keras.layers.BatchNormalization:
             config["synchronized"] = True
         if layer.name in lower:
             config["dtype"] = MIXED
         return type(layer).from_config(config)
 
     with strategy.scope():
-        twin = keras.models.clone_model(net, clone_function=replaced)
+        try:
+            twin = keras.models.clone_model(net, clone_function=replaced)
+        except Exception as error:  # layers of one's own raise what they like
+            flag = "--mixed_precision" if mixed_precision else "--distribution"
+            reason = str(error).splitlines()[0]
+            raise Refusal(f"{flag}: expected a net of layers that can be built anew for it; got {reason}") from error
         twin.set_weights(net.get_weights())
     return twin
 

@@ -20,7 +20,9 @@ from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.recipes import RECIPES
 from robust_tf.training.sound import check_gradients
 from robust_tf.training.summary import summary
-from robust_tf.training.workers import any_worker, claimed, is_chief, none_is_lost
+from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
+
+PLACES = ("workdir", "data_dir", "init_from")  # flags that may differ from worker to worker
 
 
 def train(config):
@@ -30,17 +32,21 @@ def train(config):
 
     Test data is never read: the accuracies in summary.json are of held-out training images.
     """
-    rundir.claimable(config)
+    if config.distribution != "multiworker":  # else only its first worker, of those that are alike
+        rundir.claimable(config)
     devices = strategy(config.distribution, config.batch_size)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size)
     net = build(config, dataset)
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
-    check_run(config, dataset, net, len(data[0]))
+    check_run(config, dataset, net, len(data[0]), is_chief(devices))
     validation = validation_data(devices, *held_out)
     N = count(kernels(net))
     if config.init_from:
         start_from(config, net)
+    with none_is_lost(devices):
+        alike = {key: value for key, value in rundir.as_json(config).items() if key not in PLACES}
+        check_alike(devices, alike, *data, *held_out, *net.get_weights())
 
     with asked_to_stop() as event, none_is_lost(devices), claimed(config, devices) as workdir:
         asked = lambda: any_worker(devices, event.is_set())  # noqa: E731
@@ -73,18 +79,19 @@ def ship(config, workdir, dataset, net, N, held_out):
     rundir.write_json(workdir / "summary.json", record)
 
 
-def check_run(config, dataset, net, images):
+def check_run(config, dataset, net, images, claims=True):
     """Raises Refusal for what can be seen to fail before anything is trained, or written.
 
     Args:
       images: number of training images, without those that validate.
+      claims: whether this process writes the run directory.
     """
     if images < 4:
         raise Refusal(f"--dataset={config.dataset}: expected at least 5 training images; got {images}")
     if images < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
     check_schedules(config, images // config.batch_size)
-    workdir = rundir.claimable(config)
+    workdir = rundir.claimable(config) if claims else None
     for flag, folder in (("workdir", workdir), ("init_from", config.init_from)):
         if folder and (known := rundir.class_names(folder)) not in (None, list(dataset.class_names)):
             raise Refusal(

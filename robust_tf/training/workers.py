@@ -5,6 +5,7 @@ the run directory. The others write a copy of it, which goes with them, so that 
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -22,6 +23,8 @@ from robust_tf import rundir
 from robust_tf.refusal import Refusal
 from robust_tf.training.guards import TrainingFailed
 
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)  # by a collective operation
+PIECE = 2**25  # numbers that go to the workers at once, 128 MiB
 EXPECTED = '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -54,8 +57,9 @@ def check(text):
     try:
         record = json.loads(text)
         workers, task = record["cluster"]["worker"], record["task"]
-        good = set(record["cluster"]) == {"worker"} and task["type"] == "worker" and 0 <= task["index"] < len(workers)
+        good = set(record["cluster"]) == {"worker"} and isinstance(workers, list) and len(set(workers)) == len(workers)
         good = good and len(workers) > 1 and all(re.fullmatch(r".+:\d+", worker) for worker in workers)
+        good = good and task["type"] == "worker" and type(task["index"]) is int and 0 <= task["index"] < len(workers)
     except (ValueError, KeyError, TypeError):
         good = False
     if not good:
@@ -109,12 +113,13 @@ def claimed(config, devices):
 
 
 def packed(workdir):
-    """What a resumed run reads, as bytes."""
+    """What a resumed run reads, as bytes: of a stage that is done its end, of another all."""
     archive = io.BytesIO()
+    done = {path.parent for path in (workdir / "checkpoints").glob("*/final-*.weights.h5")}
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name in ("config.json", "history.csv", "checkpoints"):
-            if (workdir / name).exists():
-                tar.add(workdir / name, arcname=name)
+        for path in [workdir / "history.csv", *sorted((workdir / "checkpoints").glob("*/*"))]:
+            if path.is_file() and (path.parent not in done or path.name.startswith("final-")):
+                tar.add(path, arcname=path.relative_to(workdir))
     return archive.getvalue()
 
 
@@ -128,8 +133,24 @@ def hand_out(devices, archive=b""):
     # Every device sums float32, which holds 16 bits exactly; two numbers tell a size up to 2^48.
     size = from_chief(devices, [len(archive) // 2**24, len(archive) % 2**24])
     size = int(size[0]) * 2**24 + int(size[1])
-    numbers = np.frombuffer(archive, np.uint16) if archive else np.zeros(size // 2, np.uint16)
-    return from_chief(devices, numbers).astype(np.uint16).tobytes()
+    numbers = np.frombuffer(archive or bytes(size), np.uint16)
+    pieces = [from_chief(devices, numbers[i : i + PIECE]) for i in range(0, len(numbers), PIECE)]
+    return b"".join(piece.astype(np.uint16).tobytes() for piece in pieces)
+
+
+def check_alike(devices, *what):
+    """Raises Refusal, on all workers, where `what` is not the same on each: JSON values, and arrays."""
+    if workers(devices) == 1:
+        return
+    digest = hashlib.sha256()
+    for each in what:
+        digest.update(each.tobytes() if isinstance(each, np.ndarray) else json.dumps(each, sort_keys=True).encode())
+    mine = np.frombuffer(digest.digest(), np.uint16)
+    if any_worker(devices, (from_chief(devices, mine) != mine).any()):
+        raise Refusal(
+            "--distribution=multiworker: expected the same flags, images and first weights on all workers; got"
+            " different ones"
+        )
 
 
 @contextlib.contextmanager
@@ -137,11 +158,12 @@ def none_is_lost(devices):
     """Raises TrainingFailed where another worker has gone while this one trained."""
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError) as e:
+    except LOST as e:
         if workers(devices) == 1:
             raise
         lines = [line.split("aborted by:")[-1].strip(" :") for line in str(e.message).splitlines() if "aborted" in line]
-        reason = [*lines, type(e).__name__][0]
+        reason = [*lines, *str(e.message).splitlines(), type(e).__name__][0]
         raise TrainingFailed(
-            f"another worker has gone ({reason}); the same command on all workers goes on from the last checkpoint"
+            f"another worker has gone ({reason}); the same command on all workers goes on from the last checkpoint,"
+            " if there is one"
         ) from None

@@ -91,12 +91,15 @@ def test_a_net_that_shares_its_layers_with_another():
     assert len(folded_layers(inference_form(net))) == number > 5
 
 
-@pytest.mark.parametrize("wrong", ["read twice", "activation", "axis", "both are logits", "called twice"])
+@pytest.mark.parametrize(
+    "wrong", ["read twice", "activation", "axis", "both are logits", "called twice", "batch statistics"]
+)
 def test_other_layers_stay_as_they_are(wrong):
     image = keras.Input((8, 8, 3))
     conv = layers.Conv2D(3, 3, padding="same", activation="relu" if wrong == "activation" else None)
     x = conv(image)
-    y = layers.BatchNormalization(axis=1 if wrong == "axis" else -1)(x)
+    always = {"training": True} if wrong == "batch statistics" else {}
+    y = layers.BatchNormalization(axis=1 if wrong == "axis" else -1)(x, **always)
     if wrong == "read twice":
         y = layers.Add()([x, y])
     if wrong == "called twice":

@@ -116,6 +116,10 @@ def test_the_replicas_of_the_workers_validate_every_image_once(monkeypatch, imag
         validation_data(devices, np.zeros((2, 2, 2, 1), np.uint8), np.arange(2))
 
 
+def test_one_device_is_no_strategy():
+    assert strategy("mirrored", 128) is tf.distribute.get_strategy()
+
+
 def test_a_batch_that_cannot_be_shared_out(monkeypatch):
     devices = tf.distribute.get_strategy()
     monkeypatch.setattr(type(devices), "num_replicas_in_sync", 3)

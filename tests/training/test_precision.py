@@ -10,7 +10,9 @@ from robust_tf.config import TrainConfig, parse
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.models.load import load_net
+from robust_tf.refusal import Refusal
 from robust_tf.training.distribution import placed
+from robust_tf.training.precision import mixed_layers
 from robust_tf.training.run import train
 
 EPS = 2 / 255
@@ -32,6 +34,35 @@ def test_the_first_kernel_and_the_logits_stay_float32(nets):
     assert {w.dtype for w in twin.weights} == {tf.float32}
     assert twin.output.dtype == tf.float32
     assert placed(net, tf.distribute.get_strategy()) is net
+
+
+def test_whatever_sees_the_image_stays_float32_and_whatever_follows_the_last_kernel():
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    stems = [layers.Conv2D(4, 3, padding="same", name=f"stem{i}")(image) for i in range(2)]
+    joined = layers.Concatenate(name="seeing")([*stems, image])
+    x = layers.ReLU(name="inside")(layers.Add(name="sum")(stems))
+    x = layers.Concatenate(name="seeing_too")([x, joined])
+    x = layers.Conv2D(5, 3, name="body")(x)
+    x = layers.ReLU(name="body_relu")(x)
+    x = layers.Conv2D(10, 1, name="logits")(x)
+    net = keras.Model(image, layers.GlobalAveragePooling2D(name="mean")(x))
+    assert mixed_layers(net) == {"sum", "inside", "body_relu"}
+
+
+def test_a_layer_that_cannot_be_built_anew():
+    class Own(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+
+        def get_config(self):
+            return {}
+
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Dense(3)(Own()(keras.layers.Conv2D(4, 3)(image)))
+    net = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    with pytest.raises(Refusal, match="--mixed_precision: expected a net of layers that can be built anew"):
+        placed(net, tf.distribute.get_strategy(), mixed_precision=True)
 
 
 def test_a_perturbation_is_seen_whole(nets):

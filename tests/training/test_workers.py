@@ -52,8 +52,8 @@ train.main()
 """
 
 
-def together(flags, fails=()):
-    """[(exit code, last line)] of two workers, of which some fail."""
+def together(flags, fails=(), more=None):
+    """[(exit code, last line)] of two workers, of which some fail, and some have more flags."""
     ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     addresses = ["{}:{}".format(*port.getsockname()) for port in ports]
     for port in ports:
@@ -61,7 +61,14 @@ def together(flags, fails=()):
     started = []
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, "-c", WORKER, "fails" if index in fails else "works", *flags]
+        command = [
+            sys.executable,
+            "-c",
+            WORKER,
+            "fails" if index in fails else "works",
+            *flags,
+            *(more or {}).get(index, []),
+        ]
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
         started.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -71,6 +78,16 @@ def together(flags, fails=()):
         said, _ = process.communicate(timeout=300)
         ended.append((process.returncode, [line for line in said.splitlines() if line.strip()][-1]))
     return ended
+
+
+@pytest.mark.slow
+def test_workers_with_other_flags_are_refused(tmp_path):
+    """On both, and nothing is claimed."""
+    flags = [f"--workdir={tmp_path}/run", "--distribution=multiworker", *FLAGS, *RUNS["admm"]]
+    said = "expected the same flags, images and first weights on all workers; got different ones"
+    ended = together(flags, more={1: ["--seed=1"]})
+    assert ended == [(2, f"train: --distribution=multiworker: {said}")] * 2
+    assert not (tmp_path / "run").exists()
 
 
 def epochs(workdir):
@@ -113,6 +130,9 @@ def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, n
         '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}',
         '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": "x"}}',
         '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0.5}}',
+        '{"cluster": {"worker": {"a:1": 0, "b:2": 1}}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a:1", "b:2"], "ps": ["c:3"]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "chief", "index": 0}}',
@@ -125,20 +145,26 @@ def test_workers_that_are_not_named_well(monkeypatch, text):
 
 
 @pytest.mark.parametrize("archive", [b"", b"ab", bytes(range(256)) * 3])
-def test_bytes_arrive_as_they_were(archive):
+def test_bytes_arrive_as_they_were(monkeypatch, archive):
+    """In pieces too."""
+    monkeypatch.setattr(workers, "PIECE", 100)
     assert workers.hand_out(tf.distribute.get_strategy(), archive) == archive
 
 
 def test_the_run_directory_in_an_archive(tmp_path):
-    (tmp_path / "run" / "checkpoints" / "dense-from-0").mkdir(parents=True)
-    (tmp_path / "run" / "config.json").write_text("{}")
-    (tmp_path / "run" / "model.keras").write_text("not needed")
-    (tmp_path / "run" / "checkpoints" / "dense-from-0" / "checkpoint").write_text("latest")
+    """Of a stage that is done only what the next one starts from."""
+    files = ["history.csv", "model.keras", "dense-from-0/checkpoint", "dense-from-0/best.weights.h5"]
+    files += ["dense-from-0/final-3.weights.h5", "admm-from-3/checkpoint", "admm-from-3/best.weights.h5"]
+    for name in files:
+        path = tmp_path / "run" / ("checkpoints" if "/" in name else "") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
     workers.unpack(workers.packed(tmp_path / "run"), tmp_path / "copy")
     found = sorted(
         str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*") if path.is_file()
     )
-    assert found == ["checkpoints/dense-from-0/checkpoint", "config.json"]
+    stages = ["admm-from-3/best.weights.h5", "admm-from-3/checkpoint", "dense-from-0/final-3.weights.h5"]
+    assert found == [*(f"checkpoints/{name}" for name in stages), "history.csv"]
 
 
 @pytest.mark.parametrize("number", [1, 2])
