@@ -21,6 +21,7 @@ import tf_keras as keras
 from absl import app, flags
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
+from robust_tf.attacks.balls import BALLS
 from robust_tf.models import MODELS
 from robust_tf.models.fast import inference_form
 from robust_tf.training.model import RobustModel
@@ -59,7 +60,13 @@ def variants(x, y):
         )  # fmt: skip
         return train_on(x_adv, y)
 
+    @tf.function
+    def update(x, gradient):
+        moved = x + 0.1 * BALLS["linf"].ascend(gradient)
+        return tf.clip_by_value(x + BALLS["linf"].project(moved - x, EPS), 0.0, 1.0)
+
     return {
+        "sign, projection and clip of one attack step": lambda: update(x, x),
         "clean step": lambda: clean(x, y),
         f"PGD-{STEPS.value} step": lambda: ours(x, y),
         f"PGD-{STEPS.value} step, attack on plain layers": lambda: on_plain_layers(x, y),
@@ -86,10 +93,10 @@ def main(_):
         ratios = sorted(value / clean_value for value, clean_value in zip(values, seconds["clean step"]))
         median = statistics.median(values)
         print(
-            f"{name:<40} {median * 1e3:8.1f} ms   {median / clean:5.1f} clean steps"
+            f"{name:<44} {median * 1e3:8.1f} ms   {median / clean:5.1f} clean steps"
             f"   (rounds: {ratios[0]:.1f} to {ratios[-1]:.1f})   {median / ours:5.2f} of ours"
         )
-    print(f"{'arithmetic ideal (2 s + 3) / 3':<40} {'':>8}      {(2 * STEPS.value + 3) / 3:5.1f} clean steps")
+    print(f"{'arithmetic ideal (2 s + 3) / 3':<44} {'':>8}      {(2 * STEPS.value + 3) / 3:5.1f} clean steps")
 
 
 if __name__ == "__main__":

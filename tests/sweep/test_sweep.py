@@ -3,6 +3,7 @@
 import concurrent.futures
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -33,7 +34,7 @@ class Instant:
         if any(name in job.run.name for name in self.failing):
             future.set_result(REASON)
         else:
-            seed = int(job.run.name[-1]) if "seed" in job.run.name else 0
+            seed = int(re.search(r"seed-(\d)", job.run.name)[1]) if "seed" in job.run.name else 0
             done(job.run, robust=0.5 + 0.1 * seed, weights=100)
         future.done() or future.set_result("")
         return future

@@ -34,26 +34,28 @@ RUNS = {
     "atmc": ("--width=0.2", "--ratio=0.3", "--method=atmc", "--l0_epochs=1", "--epochs=1"),
     "batch norm": ("--model=resnet8", "--width=0.5", "--method=da", "--epochs=2", "--ema=0.5", "--clip_norm=1"),
 }
-# A worker, which may be told to end in the middle of the second epoch as if its power had failed.
+# A worker, to which something may happen in the middle of the second epoch: its power fails, or it is asked to stop.
 WORKER = """
-import os, sys
+import os, signal, sys
 from robust_tf.commands import train
 from robust_tf.training import callbacks
 
-fails, sys.argv = sys.argv[1] == "fails", sys.argv[1:]
+happens, sys.argv = sys.argv[1], sys.argv[1:]
 advance, taken = callbacks.Report.on_train_batch_end, []
 def counted(self, batch, logs=None):
     advance(self, batch, logs)
     taken.append(batch)
-    if fails and len(taken) == 3:
+    if happens == "fails" and len(taken) == 3:
         os._exit(9)
+    if happens == "asked" and len(taken) == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
 callbacks.Report.on_train_batch_end = counted
 train.main()
 """
 
 
-def together(flags, fails=(), more=None):
-    """[(exit code, last line)] of two workers, of which some fail, and some have more flags."""
+def together(flags, happens=("nothing", "nothing"), more=((), ())):
+    """[(exit code, last line)] of two workers: what happens to each, and flags of its own."""
     ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     addresses = ["{}:{}".format(*port.getsockname()) for port in ports]
     for port in ports:
@@ -61,14 +63,7 @@ def together(flags, fails=(), more=None):
     started = []
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        command = [
-            sys.executable,
-            "-c",
-            WORKER,
-            "fails" if index in fails else "works",
-            *flags,
-            *(more or {}).get(index, []),
-        ]
+        command = [sys.executable, "-c", WORKER, happens[index], *flags, *more[index]]
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
         started.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -85,9 +80,18 @@ def test_workers_with_other_flags_are_refused(tmp_path):
     """On both, and nothing is claimed."""
     flags = [f"--workdir={tmp_path}/run", "--distribution=multiworker", *FLAGS, *RUNS["admm"]]
     said = "expected the same flags, images and first weights on all workers; got different ones"
-    ended = together(flags, more={1: ["--seed=1"]})
+    ended = together(flags, more=((), ["--seed=1"]))
     assert ended == [(2, f"train: --distribution=multiworker: {said}")] * 2
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_one_that_is_asked_to_stop_stops_all(tmp_path):
+    flags = [f"--workdir={tmp_path}/run", "--distribution=multiworker", *FLAGS, *RUNS["admm"]]
+    said = "asked to stop, saved after step 1 of 2 of epoch 2 (stage admm); the same command goes on"
+    assert together(flags, ("nothing", "asked")) == [(0, f"train: {said}")] * 2
+    assert [code for code, _ in together(flags)] == [0, 0]
+    assert len(epochs(tmp_path / "run")) == 2
 
 
 def epochs(workdir):
@@ -102,7 +106,7 @@ def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, n
     """To rounding, after the same command has gone on where the failure broke it off."""
     flags = [*FLAGS, *RUNS[name]]
     theirs = [f"--workdir={tmp_path}/two", "--distribution=multiworker", *flags]
-    (code, line), (lost, _) = together(theirs, fails=[1])
+    (code, line), (lost, _) = together(theirs, ("nothing", "fails"))
     assert (code, lost) == (1, 9)
     assert re.fullmatch(r"train: another worker has gone \(.+\); the same command on all workers goes on .+", line)
     assert len(epochs(tmp_path / "two")) == 1
