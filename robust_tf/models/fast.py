@@ -6,6 +6,9 @@ import tf_keras as keras
 
 from robust_tf.models import folded, pooled
 
+POOLED = pooled.fits, lambda conv, pool, name: pooled.PooledConv(conv, name)
+FOLDED = folded.fits, folded.FoldedConv
+
 
 def training_form(net):
     """A net of the same function, where `net` has a convolution and a pooling to fuse; else `net` itself.
@@ -13,14 +16,12 @@ def training_form(net):
     Gradients are equal but where values of a pooling window tie: here each gets its share, in Keras' pooling the first
     gets all.
     """
-    return _in_one(net, [(pooled.fits, lambda conv, pool, name: pooled.PooledConv(conv, name))])
+    return _in_one(net, [POOLED])
 
 
 def inference_form(net):
     """As `training_form`, and of convolutions with batch norm too: the same function in inference mode only."""
-    return _in_one(
-        net, [(pooled.fits, lambda conv, pool, name: pooled.PooledConv(conv, name)), (folded.fits, folded.FoldedConv)]
-    )
+    return _in_one(net, [POOLED, FOLDED])
 
 
 def _in_one(net, kinds):

@@ -13,7 +13,6 @@ import re
 import signal
 import tarfile
 import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import tensorflow as tf
 
 from robust_tf import rundir
 from robust_tf.refusal import Refusal
+from robust_tf.signals import handled
 from robust_tf.training.guards import TrainingFailed
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)  # by a collective operation
@@ -33,23 +33,10 @@ def multiworker():
     check(os.environ.get("TF_CONFIG", ""))
     print("waiting for all workers of TF_CONFIG", flush=True)
     try:
-        with interruptible():
+        with handled(signal.SIGINT, signal.SIG_DFL):  # Python's own would wait for TensorFlow to return
             return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:  # its port is taken, for one
         raise Refusal(f"--distribution=multiworker: expected to reach the workers of TF_CONFIG; got {error}") from None
-
-
-@contextlib.contextmanager
-def interruptible():
-    """Ctrl-C ends the process at once, where Python's own handler would wait for TensorFlow to return."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def check(text):
