@@ -1,8 +1,9 @@
-"""Images a second of the input pipeline, alone and beside training, on 50,000 random images of CIFAR-10's size.
+"""Images per second of the input pipeline, alone and during training, on 50,000 random images of CIFAR-10's size.
 
-Alone: batches of 128 are drawn as fast as they come, by augmentation. Beside training: once fed by the pipeline and
-once by one batch that stays in memory; they take turns, and their ratio says what the pipeline costs. That is FGSM-RS
-on resnet8, a usual case, and LeNet on clean images, which is as fast as training gets here.
+Alone: batches of 128 are drawn as fast as possible, for each kind of augmentation. During training: the training steps
+get their images from the pipeline, or always the same batch in memory. The two take turns, and the ratio of their times
+is the cost of the pipeline. Measured with FGSM-RS on resnet8, a typical case, and with LeNet on clean images, the
+fastest training here.
 
     bin/python benchmarks/input_pipeline.py [--rounds=5]
 """
@@ -42,7 +43,7 @@ def drawn(batches, count):
 
 
 def alone(data, rounds):
-    print("augmentation            images/s, median (least to most)")
+    print("augmentation            images/s, median (min to max)")
     for kinds in (("none",), ("crop", "flip"), ("crop", "flip", "rotate")):
         batches = iter(stream(*data, BATCH, 0, varied=kinds))
         drawn(batches, 20)
@@ -50,13 +51,13 @@ def alone(data, rounds):
         print(f"{','.join(kinds):22}  {statistics.median(speeds):,.0f} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})")
 
 
-def beside_training(name, adv_weight, data, rounds, steps=20):
+def during_training(name, adv_weight, data, rounds, steps=20):
     net = MODELS[name](CIFAR10.image_shape, 10, normalisation=CIFAR10.normalisation)
     model = RobustModel(net, eps=CIFAR10.eps, single_step=True, adv_weight=adv_weight)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
     step = tf.function(lambda x, y: model.train_step((x, y)))
     batches = iter(stream(*data, BATCH, 0, varied=CIFAR10.augment))
-    held = next(batches)
+    one_batch = next(batches)
 
     def seconds(feed):
         started = time.perf_counter()
@@ -64,25 +65,25 @@ def beside_training(name, adv_weight, data, rounds, steps=20):
             step(*feed())["loss"].numpy()
         return time.perf_counter() - started
 
-    feeds = {"one batch in memory": lambda: held, "the pipeline": lambda: next(batches)}
+    feeds = {"one batch in memory": lambda: one_batch, "the pipeline": lambda: next(batches)}
     for feed in feeds.values():
         seconds(feed)
-    taken = {what: [] for what in feeds}
+    taken = {source: [] for source in feeds}
     for _ in range(rounds):
-        for what, feed in feeds.items():
-            taken[what].append(seconds(feed))
+        for source, feed in feeds.items():
+            taken[source].append(seconds(feed))
     attack = "FGSM-RS" if adv_weight else "clean images"
-    for feed, values in taken.items():
-        print(f"{name}, {attack}, fed by {feed}: {steps * BATCH / statistics.median(values):,.0f} images/s")
-    ratios = sorted(fed / held for held, fed in zip(*taken.values()))
-    print(f"fed by the pipeline: {statistics.median(ratios):.3f} times as long ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+    for source, values in taken.items():
+        print(f"{name}, {attack}, images from {source}: {steps * BATCH / statistics.median(values):,.0f} images/s")
+    ratios = sorted(pipeline / memory for memory, pipeline in zip(*taken.values()))
+    print(f"with the pipeline: {statistics.median(ratios):.3f} times as long ({ratios[0]:.3f} to {ratios[-1]:.3f})")
 
 
 def main(_):
     data = images()
     alone(data, ROUNDS.value)
-    beside_training("resnet8", 1.0, data, ROUNDS.value)
-    beside_training("lenet", 0.0, data, ROUNDS.value, steps=100)
+    during_training("resnet8", 1.0, data, ROUNDS.value)
+    during_training("lenet", 0.0, data, ROUNDS.value, steps=100)
 
 
 if __name__ == "__main__":

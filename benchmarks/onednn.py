@@ -1,6 +1,6 @@
-"""Training steps with oneDNN's kernels and without: robust_tf turns them on, TensorFlow leaves them off on some CPUs.
+"""Training steps with and without oneDNN's kernels. robust_tf enables them; TensorFlow leaves them off on some CPUs.
 
-The choice is made once a process, so that each measurement is a process of its own; the two take turns.
+A process can choose only once, so each measurement is a separate process; the two settings take turns.
 
     bin/python benchmarks/onednn.py [--rounds=3]
 """
@@ -13,8 +13,8 @@ import time
 
 from absl import app, flags
 
-ROUNDS = flags.DEFINE_integer("rounds", 3, "processes of each kind", lower_bound=1)
-STEP = flags.DEFINE_string("step", None, "measure this one in this process, print its seconds")
+ROUNDS = flags.DEFINE_integer("rounds", 3, "processes for each training step and setting", lower_bound=1)
+STEP = flags.DEFINE_string("step", None, "measure only this training step, in this process, and print its seconds")
 STEPS = {
     "LeNet, PGD-7": ("lenet", (28, 28, 1), {"conv_relu": True}, {"eps": 0.3, "steps": 7}),
     "LeNet, interval bounds": ("lenet", (28, 28, 1), {"conv_relu": True}, {"eps": 0.3, "loss": "ibp"}),
@@ -49,7 +49,7 @@ def measure(name, repeats=8):
     return statistics.median(seconds[2:])
 
 
-def in_a_process(name, onednn):
+def in_own_process(name, onednn):
     command = [sys.executable, __file__, f"--step={name}"]
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -61,9 +61,9 @@ def main(_):
         print(measure(STEP.value))
         return
     for name in STEPS:
-        pairs = [(in_a_process(name, "0"), in_a_process(name, "1")) for _ in range(ROUNDS.value)]
+        pairs = [(in_own_process(name, "0"), in_own_process(name, "1")) for _ in range(ROUNDS.value)]
         off, on = (statistics.median(column) for column in zip(*pairs))
-        ratios = sorted(without / having for without, having in pairs)
+        ratios = sorted(without_it / with_it for without_it, with_it in pairs)
         print(
             f"{name:<28} without {off * 1e3:6.0f} ms   with {on * 1e3:6.0f} ms   {off / on:.2f} times as fast"
             f"   (rounds: {ratios[0]:.2f} to {ratios[-1]:.2f})",

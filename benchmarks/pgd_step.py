@@ -1,12 +1,12 @@
-"""What a PGD training step costs in clean steps, all in one process.
+"""The cost of a PGD training step in units of a clean training step, all in one process.
 
     bin/python benchmarks/pgd_step.py [--model=lenet] [--width=1] [--steps=16] [--batch_size=128] [--rounds=15]
 
-A clean step is a forward pass, and a backward pass of about twice its cost. An attack step needs the forward pass and
-the input's gradient, but no weight gradients: about 2/3 of a clean step. So the arithmetic ideal of a PGD-s step is
-(2 s + 3) / 3 clean steps; less than that is possible where the attack sees a faster form of the net (`models/fast.py`)
-than training can use. The same without that form, and the same loop driven by CleverHans, stand beside it. Variants
-take turns, so that the machine's moods meet all of them.
+A clean step is a forward pass and a backward pass, which costs about twice as much. A gradient step of the attack needs
+the forward pass and the gradient of the input, but no weight gradients: about 2/3 of a clean step. So the arithmetic
+cost of a PGD-s training step is (2 s + 3) / 3 clean steps. The measured cost can be lower, because the attack uses a
+faster form of the net (`models/fast.py`), which training cannot use. For comparison, the attack also runs without that
+form, and with the loop of CleverHans. The variants take turns, so that a slow phase of the machine affects all of them.
 """
 
 import statistics
@@ -26,16 +26,16 @@ from robust_tf.models import MODELS
 from robust_tf.models.fast import inference_form
 from robust_tf.training.model import RobustModel
 
-MODEL = flags.DEFINE_string("model", "lenet", "net of the registry")
+MODEL = flags.DEFINE_string("model", "lenet", "a net of MODELS")
 WIDTH = flags.DEFINE_float("width", 1.0, "its width multiplier")
 STEPS = flags.DEFINE_integer("steps", 16, "gradient steps of the attack", lower_bound=1)
-BATCH = flags.DEFINE_integer("batch_size", 128, "images a step", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch_size", 128, "images per training step", lower_bound=1)
 ROUNDS = flags.DEFINE_integer("rounds", 15, "timed rounds of all variants", lower_bound=1)
 EPS = 0.3
 
 
 def variants(x, y):
-    """name -> function that takes one training step."""
+    """{name: function that runs one step}."""
 
     def step(adv_weight, steps=0):
         keras.utils.set_random_seed(0)
@@ -66,7 +66,7 @@ def variants(x, y):
         return tf.clip_by_value(x + BALLS["linf"].project(moved - x, EPS), 0.0, 1.0)
 
     return {
-        "sign, projection and clip of one attack step": lambda: update(x, x),
+        "sign, projection and clip of one gradient step": lambda: update(x, x),
         "clean step": lambda: clean(x, y),
         f"PGD-{STEPS.value} step": lambda: ours(x, y),
         f"PGD-{STEPS.value} step, attack on plain layers": lambda: on_plain_layers(x, y),
@@ -93,10 +93,10 @@ def main(_):
         ratios = sorted(value / clean_value for value, clean_value in zip(values, seconds["clean step"]))
         median = statistics.median(values)
         print(
-            f"{name:<44} {median * 1e3:8.1f} ms   {median / clean:5.1f} clean steps"
-            f"   (rounds: {ratios[0]:.1f} to {ratios[-1]:.1f})   {median / ours:5.2f} of ours"
+            f"{name:<46} {median * 1e3:8.1f} ms   {median / clean:5.1f} clean steps"
+            f"   (rounds: {ratios[0]:.1f} to {ratios[-1]:.1f})   {median / ours:5.2f} PGD-{STEPS.value} steps"
         )
-    print(f"{'arithmetic ideal (2 s + 3) / 3':<44} {'':>8}      {(2 * STEPS.value + 3) / 3:5.1f} clean steps")
+    print(f"{'arithmetic cost (2 s + 3) / 3':<46} {'':>8}      {(2 * STEPS.value + 3) / 3:5.1f} clean steps")
 
 
 if __name__ == "__main__":

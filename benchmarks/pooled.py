@@ -1,9 +1,9 @@
-"""What fusing LeNet's first convolution with its pooling saves, all in one process.
+"""The time saved by fusing LeNet's first convolution with its pooling, all in one process.
 
     bin/python benchmarks/pooled.py [--rounds=9]
 
-Plain and fused take turns, so that the machine's moods meet both; the ratios are what carries over to other machines.
-The convolutions of the plain net are of a subclass, which `models.fast` leaves alone.
+The plain and the fused net take turns, so that a slow phase of the machine affects both. Other machines may have other
+times but similar ratios. The convolutions of the plain net are of a subclass, which `models.fast` does not fuse.
 """
 
 import statistics
@@ -34,7 +34,7 @@ def lenet(plain):
     net = MODELS["lenet"]((28, 28, 1), 10, conv_relu=True)
     if not plain:
         return net
-    swap = lambda layer: Plain.from_config(layer.get_config()) if isinstance(layer, keras.layers.Conv2D) else layer  # noqa: E731
+    swap = lambda layer: Plain.from_config(layer.get_config()) if isinstance(layer, keras.layers.Conv2D) else layer
     return keras.models.clone_model(net, clone_function=swap)
 
 
@@ -50,7 +50,7 @@ def attack(plain, name, **settings):
     x = tf.random.uniform((500, 28, 28, 1), seed=0)
     logits_fn = inference(lenet(plain))
     y = tf.argmax(logits_fn(x), -1)
-    return lambda: ATTACKS[name](logits_fn, x, y, eps=1e-6, **settings).numpy()  # so small that no image is done early
+    return lambda: ATTACKS[name](logits_fn, x, y, eps=1e-6, **settings).numpy()  # too small to break any image early
 
 
 VARIANTS = {
@@ -64,14 +64,14 @@ VARIANTS = {
 def main(_):
     for name, build in VARIANTS.items():
         calls = {"plain": build(True), "fused": build(False)}
-        seconds = {which: [] for which in calls}
+        seconds = {kind: [] for kind in calls}
         for turn in range(ROUNDS.value + 2):  # the first two trace and warm up
-            for which, call in calls.items():
+            for kind, call in calls.items():
                 began = time.perf_counter()
                 call()
                 if turn >= 2:
-                    seconds[which].append(time.perf_counter() - began)
-        plain, fused = (statistics.median(seconds[which]) for which in calls)
+                    seconds[kind].append(time.perf_counter() - began)
+        plain, fused = (statistics.median(seconds[kind]) for kind in calls)
         ratios = sorted(a / b for a, b in zip(seconds["plain"], seconds["fused"]))
         print(
             f"{name:<42} plain {plain * 1e3:7.0f} ms   fused {fused * 1e3:7.0f} ms   {plain / fused:.2f} times as fast"

@@ -1,9 +1,10 @@
-"""What projection costs on ResNet34's 21 million kernel weights: time and memory, against a training step.
+"""Time and memory of the projections of ResNet34's 21 million kernel weights, compared with a training step.
 
     bin/python benchmarks/projection.py [--rounds=5] [--batch_size=128] [--steps=7]
 
-ADMM projects once an interval, by default an epoch, ATMC and l0 after every step unless --project_every says otherwise.
-A step of PGD is counted, 2 s + 3 passes a batch, and timed by one gradient step of the attack on a part of the batch.
+ADMM projects once per interval, by default an epoch. ATMC and l0 project after every training step, or as often as
+--project_every says. The time of a PGD training step is computed: 2 s + 3 passes over the batch, at the speed of one
+gradient step of the attack on a part of the batch.
 """
 
 import resource
@@ -24,18 +25,18 @@ from robust_tf.projections.irregular import irregular, top
 from robust_tf.training.cost import speed
 
 ROUNDS = flags.DEFINE_integer("rounds", 5, "timed calls of each", lower_bound=1)
-BATCH = flags.DEFINE_integer("batch_size", 128, "images of a step", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch_size", 128, "images per training step", lower_bound=1)
 STEPS = flags.DEFINE_integer("steps", 7, "gradient steps of the attack", lower_bound=0)
-STEPS_AN_EPOCH = 50_000 // 128
+STEPS_PER_EPOCH = 50_000 // 128
 
 
 def peak():
-    """Bytes that this process has held at most."""
+    """Peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def compare_with_sorting(N):
-    """The choice of the k largest of N scores by counting against TensorFlow's top_k, which sorts."""
+    """Times the choice of the k largest of N scores: by counting, and by TensorFlow's top_k, which sorts."""
 
     def by_sorting(scores, k):
         kept = tf.math.top_k(scores, k, sorted=False).indices
@@ -61,15 +62,15 @@ def compare_with_sorting(N):
 def main(_):
     net = MODELS["resnet34"]((32, 32, 3), 10)
     N = count(kernels(net))
-    a_step = (2 * STEPS.value + 3) * 2 * sum(multiply_adds(net).values()) * BATCH.value / speed(net, batch_size=16)
+    step_time = (2 * STEPS.value + 3) * 2 * sum(multiply_adds(net).values()) * BATCH.value / speed(net, batch_size=16)
     print(f"ResNet34: {N:,} kernel weights, {4 * N / 2**20:.0f} MiB; a PGD-{STEPS.value} step of {BATCH.value} images:"
-          f" {a_step:.1f} s")  # fmt: skip
+          f" {step_time:.1f} s")  # fmt: skip
     admm, factorised = Admm(kernels(net), irregular, rho=0.01), atmc.factorise(net)
     F = count(atmc.factors(factorised))
     after_step = tf.function(lambda: atmc.project(factorised, N // 100))
     for name, call, steps in (
         ("l0 projection, every step", lambda: irregular(kernels(net), N // 100), 1),
-        ("ADMM update, once an epoch", lambda: admm.update(N // 100, 0.01), STEPS_AN_EPOCH),
+        ("ADMM update, once per epoch", lambda: admm.update(N // 100, 0.01), STEPS_PER_EPOCH),
         (f"ATMC projection of {F:,} factors, every step", after_step, 1),
     ):
         before, seconds = peak(), []
@@ -81,9 +82,10 @@ def main(_):
         median = statistics.median(seconds)
         print(
             f"{name:<50} {median:7.2f} s ({min(seconds):.2f} to {max(seconds):.2f}),"
-            f" {median / steps / a_step:8.3%} of a step, {max(peak() - before, 0) / 2**20:6.0f} MiB more than before"
+            f" {median / steps / step_time:8.3%} of a training step,"
+            f" peak memory rises by {max(peak() - before, 0) / 2**20:.0f} MiB"
         )
-    compare_with_sorting(N)  # last, for it takes memory too
+    compare_with_sorting(N)  # last, because it raises the peak memory too
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What the papers' rows cost on 1, 8 and 64 accelerators, counted: operations, and bytes between them.
+"""The estimated cost of the papers' rows on 1, 8 and 64 accelerators, from counted operations and exchanged bytes.
 
     bin/python benchmarks/scale.py [--operations=5e12] [--bandwidth=1e10] [--memory=1e12]
 
-A step on n accelerators takes its operations / n at the sustained rate, and then the ring all-reduce of what each has
-to tell the others, 2 (n - 1) / n of the bytes in and out of each, not hidden behind computation. Of the batch each has
-its n-th part; validations are shared out over the steps. "projection" is one projection of the kernels onto k weights,
-as a part of a step. Nothing is measured here: the rates are round figures, to be replaced by one's own.
+A training step on n accelerators takes operations / n at the sustained rate, and after that a ring all-reduce, which
+moves 2 (n - 1) / n of the exchanged bytes in and out of each accelerator and does not overlap with computation. Each
+accelerator has 1 / n of the batch. The cost of validation is spread over the steps. "projection" is one projection of
+the kernels onto k weights, as a fraction of a step. Nothing is measured here; replace the round default rates with your
+own.
 """
 
 from pathlib import Path
@@ -19,30 +20,32 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from robust_tf.compression import atmc
-from robust_tf.config import COMPRESSING, TrainConfig, parse
 from robust_tf.data import described
 from robust_tf.data.pipeline import held_out
+from robust_tf.flags.declare import parse
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels
+from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs
 from robust_tf.training.dry_run import GPU
-from robust_tf.training.recipes import RECIPES
+from robust_tf.training.methods import METHODS
 
-OPERATIONS = flags.DEFINE_float("operations", GPU, "float32 operations a second that an accelerator sustains")
-BANDWIDTH = flags.DEFINE_float("bandwidth", 1e10, "bytes a second into and out of an accelerator, at once")
-MEMORY = flags.DEFINE_float("memory", 1e12, "bytes a second to and from an accelerator's memory")
+OPERATIONS = flags.DEFINE_float("operations", GPU, "float32 operations per second that an accelerator sustains")
+BANDWIDTH = flags.DEFINE_float("bandwidth", 1e10, "bytes per second into and, at the same time, out of an accelerator")
+MEMORY = flags.DEFINE_float("memory", 1e12, "bytes per second to and from an accelerator's memory")
 ACCELERATORS = (1, 8, 64)
-# Float32 or int32 vectors as long as the weights that `projections.irregular` reads or writes: |w| (2), its bits and
+# How often `projections.irregular` reads or writes a 4-byte vector with one entry per weight: |w| (2), its bits and
 # their upper half (3), two histograms (3), the comparison and the running count (6), the mask and its product (5).
 PASSES = 19
 
 
 def exchanged(net, stage):
-    """Bytes that each replica contributes to the sums of a step: gradients, and batch norm's two sums, twice.
+    """Bytes that each replica contributes to the sums of a training step.
 
-    ATMC's factors are counted; thin layers of ALR as the whole kernels that they stand for.
+    These are the gradients and four sums per channel of each batch norm. ATMC's factors are counted. The thin layers of
+    ALR are counted as the full kernels that they replace.
     """
-    if stage.first == "factorise":
+    if stage.prepare == "factorise":
         net = atmc.factorise(net)
     norms = [layer for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)]
     return 4 * (count(net.trainable_weights) + sum(4 * norm.moving_mean.shape[0] for norm in norms))
@@ -54,29 +57,31 @@ def row_of(path):
     net = build(config, dataset)
     images = dataset.train_images - held_out(dataset.train_images)
     operations = sum(stage.operations for stage in costs(config, net, dataset.train_images))
-    stages = [stage for stage in RECIPES[config.method](config) if stage.epochs]
+    stages = [stage for stage in METHODS[config.method].stages(config) if stage.epochs]
     steps_of = {stage: stage.epochs * (images // config.batch_size) for stage in stages}
     steps = sum(steps_of.values())
-    told = {stage: exchanged(net, stage) for stage in stages}
-    moved = sum(steps_of[stage] * told[stage] for stage in stages)  # bytes from each replica, in all
-    seconds = {n: operations / n / OPERATIONS.value + 2 * (n - 1) / n * moved / BANDWIDTH.value for n in ACCELERATORS}
-    a_step = {n: seconds[n] / steps for n in ACCELERATORS}
+    bytes_of = {stage: exchanged(net, stage) for stage in stages}
+    total_bytes = sum(steps_of[stage] * bytes_of[stage] for stage in stages)  # from each replica
+    seconds = {
+        n: operations / n / OPERATIONS.value + 2 * (n - 1) / n * total_bytes / BANDWIDTH.value for n in ACCELERATORS
+    }
+    per_step = {n: seconds[n] / steps for n in ACCELERATORS}
     projection = PASSES * 4 * count(kernels(net)) / MEMORY.value
-    compresses = config.method in COMPRESSING
+    compresses = METHODS[config.method].compresses
     return [
         path.stem,
         f"{operations:.1e}",
-        " and ".join(f"{each / 1e6:.1f}" for each in sorted(set(told.values()))),
+        " and ".join(f"{each / 1e6:.1f}" for each in sorted(set(bytes_of.values()))),
         *(f"{seconds[n] / 3600:.2f}" for n in ACCELERATORS),
-        *(f"{1e3 * a_step[n]:.0f}" for n in ACCELERATORS),
-        *(f"{projection / a_step[n]:.2%}" if compresses else "" for n in ACCELERATORS),
+        *(f"{1e3 * per_step[n]:.0f}" for n in ACCELERATORS),
+        *(f"{projection / per_step[n]:.2%}" if compresses else "" for n in ACCELERATORS),
     ]
 
 
 def main(_):
     folder = Path(__file__).resolve().parents[1] / "configs" / "papers"
-    columns = [f"{what} on {n}" for what in ("hours", "ms a step", "projection") for n in ACCELERATORS]
-    table = Table(Column("row", no_wrap=True), "operations", Column("MB a step", no_wrap=True), *columns)
+    columns = [f"{figure} on {n}" for figure in ("hours", "ms per step", "projection") for n in ACCELERATORS]
+    table = Table(Column("row", no_wrap=True), "operations", Column("MB per step", no_wrap=True), *columns)
     for path in sorted(folder.glob("*_*.cfg")):
         table.add_row(*row_of(path))
     Console(width=200, highlight=False).print(table)

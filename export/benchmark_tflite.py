@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Times .tflite files on the device it runs on. Needs Python >= 3.8, NumPy and one TFLite runtime; copy it anywhere.
+"""Times .tflite files on this device. Needs only Python >= 3.8, NumPy and one TFLite runtime, so it can be copied.
 
-Two protocols (Marshall's thesis, Algorithms 4 and 5):
-    memory    one image that is already in memory: copy in, run, copy out
-    loading   images read from a file first: the time of all, reading included, divided by their number
+Two protocols (Charles Marshall's thesis, Algorithms 4 and 5):
+    memory    one batch that is already in memory: copy it in, run the file, copy the scores out
+    loading   images that are first read from a file: the total time, reading included, divided by the batches
 
     python benchmark_tflite.py model.tflite
     python benchmark_tflite.py export/ --threads=4 --json=result.json
+
+An existing JSON file keeps its timings with other settings (batch, threads, runtime, device) and of other files.
 """
 
 import argparse
 import contextlib
 import ctypes
 import glob
+import hashlib
 import importlib
 import json
 import os
@@ -23,22 +26,25 @@ import time
 import zipfile
 import zlib
 
-ROUNDS = 10  # turns that each file takes
-BASELINE = "model_float32.tflite"  # what others are compared with; the first file where it is not there
+ROUNDS = 10  # how often the files take turns
+BASELINE = "model_float32.tflite"  # speedups are relative to it, or to the first file if it is absent
 ENERGY = "/sys/class/powercap/intel-rapl:0/energy_uj"
+VERSION = 2  # of the JSON file's layout; version 1 was a bare list
+# A new timing replaces an old one that is equal in all of these.
+SETTINGS = ("file", "protocol", "device", "runtime", "version", "delegate", "threads", "batch")
 RUNTIMES = ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite")
 
 
 class Refusal(Exception):
-    """Input that cannot be used: one line for the user, exit code 2."""
+    """Input that cannot be used. The user gets one line and exit code 2."""
 
 
 class Unloadable(Refusal):
-    """A file that the runtime does not load."""
+    """A file that the runtime cannot load."""
 
 
 def find_runtime(wanted):
-    """(Interpreter class, "package version") of the first runtime that is installed, or of the one that is wanted."""
+    """(Interpreter class, "package version") of the first installed runtime, or of the package `wanted`."""
     try:
         import numpy
     except ImportError as error:
@@ -49,14 +55,14 @@ def find_runtime(wanted):
         if wanted not in ("auto", package):
             continue
         try:
-            with quiet():  # NumPy has much to say of modules built for another
+            with quiet():  # NumPy warns of modules that were built for another version
                 module = importlib.import_module(package if package == "tensorflow" else name)
             if package == "tflite_runtime" and int(numpy.__version__.split(".")[0]) > 1:
                 failures.append(
-                    "tflite_runtime beside NumPy {}: it needs NumPy 1 (pip install 'numpy<2')".format(numpy.__version__)
+                    "tflite_runtime with NumPy {}: it needs NumPy 1 (pip install 'numpy<2')".format(numpy.__version__)
                 )
                 continue
-            if package == "tensorflow":  # its lite module is loaded lazily
+            if package == "tensorflow":  # it loads its lite module lazily
                 return module.lite.Interpreter, "{} {}".format(package, module.__version__)
             return module.Interpreter, "{} {}".format(package, version_of(package))
         except (ImportError, AttributeError) as error:
@@ -70,7 +76,7 @@ def version_of(package):
 
 
 def device_name():
-    """Model of the board or CPU, as the system tells it, and the machine type."""
+    """Model of the board or CPU as the system reports it, machine type and number of cores."""
     name = platform.processor()
     for path, key in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
         try:
@@ -86,7 +92,7 @@ def device_name():
 
 @contextlib.contextmanager
 def quiet():
-    """The runtimes greet on stderr from C++, which no setting silences; exceptions come through."""
+    """Hides stderr, where the runtimes print from C++ and no setting stops them. Exceptions pass."""
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -98,7 +104,7 @@ def quiet():
 
 
 def load(Interpreter, path, options):
-    """An interpreter of the file with its tensors allocated for a batch."""
+    """An interpreter of the file with tensors allocated for options.batch images."""
     try:
         with quiet():
             more = {"experimental_delegates": [options.loaded_delegate]} if options.loaded_delegate else {}
@@ -106,7 +112,7 @@ def load(Interpreter, path, options):
             source = interpreter.get_input_details()[0]
             inputs = len(interpreter.get_input_details())
             if inputs > 1:
-                raise Unloadable("{}: expected a .tflite file of one input; got {}".format(path, inputs))
+                raise Unloadable("{}: expected a .tflite file with one input; got {}".format(path, inputs))
             if options.batch > 1:
                 interpreter.resize_tensor_input(source["index"], [options.batch] + list(source["shape"][1:]))
             interpreter.allocate_tensors()
@@ -118,11 +124,11 @@ def load(Interpreter, path, options):
 
 
 def loaded_delegate(runtime, library):
-    """The delegate in a shared library, as of a GPU; runtime: the package that find_runtime names."""
+    """The delegate in a shared library, for example of a GPU; runtime: "package version" from find_runtime."""
     package = runtime.split()[0]
     module = importlib.import_module({"tensorflow": "tensorflow.lite"}.get(package, package + ".interpreter"))
     try:
-        ctypes.CDLL(library)  # the runtimes' own failure comes with a traceback
+        ctypes.CDLL(library)  # the runtimes' own failure prints a traceback
     except OSError as error:
         raise Refusal("--delegate: expected a library that can be loaded; got {}".format(error)) from None
     load_delegate = module.experimental.load_delegate if package == "tensorflow" else module.load_delegate
@@ -134,28 +140,28 @@ def loaded_delegate(runtime, library):
 
 
 def executed(interpreter):
-    """Names of the operations that run: those that a delegate took are one, DELEGATE, after the others."""
-    makers = {}
-    for op in interpreter._get_ops_details():  # a delegate's come last and replace what they took
-        makers.update({tensor: op for tensor in op["outputs"]})
-    wanted, runs = [d["index"] for d in interpreter.get_output_details()], {}
-    while wanted:
-        op = makers.get(wanted.pop())
-        if op is not None and op["index"] not in runs:
-            runs[op["index"]] = op
-            wanted.extend(tensor for tensor in op["inputs"] if tensor >= 0)
-    return [op["op_name"] for _, op in sorted(runs.items())]
+    """Names of the operations that run. All operations that a delegate runs appear as one, DELEGATE."""
+    producers = {}
+    for op in interpreter._get_ops_details():  # DELEGATE operations come last and override those they replace
+        producers.update({tensor: op for tensor in op["outputs"]})
+    tensors, found = [d["index"] for d in interpreter.get_output_details()], {}
+    while tensors:
+        op = producers.get(tensors.pop())
+        if op is not None and op["index"] not in found:
+            found[op["index"]] = op
+            tensors.extend(tensor for tensor in op["inputs"] if tensor >= 0)
+    return [op["op_name"] for _, op in sorted(found.items())]
 
 
 def delegate(names):
-    """What a delegate (XNNPACK on CPUs) took over: "whole graph", "part of the graph" or "none"."""
+    """What a delegate (XNNPACK on CPUs) runs: "whole graph", "part of the graph" or "none"."""
     if "DELEGATE" not in names:
         return "none"
     return "whole graph" if set(names) == {"DELEGATE"} else "part of the graph"
 
 
-def quantised(images, detail):
-    """round(x / scale) + zero_point for integer inputs, the images themselves for float ones."""
+def quantised_input(images, detail):
+    """round(x / scale) + zero_point for integer inputs, the images themselves for float inputs."""
     import numpy as np
 
     if not np.issubdtype(detail["dtype"], np.integer):
@@ -166,24 +172,27 @@ def quantised(images, detail):
 
 
 def read_images(path, detail):
-    """Images as the file wants them, and labels, from sample.npz (float32 in [0, 1]); random ones without it."""
+    """(images in the type of the file's input, labels) from sample.npz, float32 in [0, 1].
+
+    Without sample.npz the images are random and the labels None.
+    """
     import numpy as np
 
     if path is None:
         shape = [100] + list(detail["shape"][1:])
-        return quantised(np.random.RandomState(0).rand(*shape).astype(np.float32), detail), None
+        return quantised_input(np.random.RandomState(0).rand(*shape).astype(np.float32), detail), None
     try:
         with np.load(path) as sample:
             images, labels = sample["images"], sample["labels"]
     except (OSError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise Refusal("{}: expected a .npz file with images and labels; got {}".format(path, error)) from None
     if len(images) == 0 or len(images) != len(labels) or images.dtype.kind != "f":
-        message = "{}: expected float images and a label for each; got {} of type {} and {} labels"
+        message = "{}: expected float images and one label for each; got {} of type {} and {} labels"
         raise Refusal(message.format(path, len(images), images.dtype, len(labels)))
     expected, got = [int(n) for n in detail["shape"][1:]], list(images.shape[1:])
     if got != expected:
         raise Refusal("{}: expected images of shape {}; got {}".format(path, expected, got))
-    return quantised(images, detail), labels
+    return quantised_input(images, detail), labels
 
 
 def run(interpreter, batch):
@@ -195,8 +204,8 @@ def run(interpreter, batch):
 def interleaved(subjects, size, runs, warmup):
     """Seconds of each run on one batch that is already in memory (Algorithm 4): {name: [ROUNDS lists]}.
 
-    The subjects take turns, so that whatever slows the device slows all of them. A turn starts with runs that are not
-    counted: the caches hold what ran before.
+    The subjects take turns, so that a slow phase of the device affects all of them. Each turn starts with uncounted
+    runs, because the caches still hold the data of the subject before.
     """
     import numpy as np
 
@@ -215,25 +224,25 @@ def interleaved(subjects, size, runs, warmup):
 
 
 def timed_with_loading(subject, path, size, runs):
-    """Seconds a batch, reading of the images included, for each of a few passes over them (Algorithm 5).
+    """Times passes over the images of the file `path`, with reading them, until `runs` batches are done (Algorithm 5).
 
-    Returns them, and the predicted classes with their labels.
+    Returns the seconds per batch of each pass; the predicted classes and the labels of the last pass.
     """
     seconds, done = [], 0
     while done < runs:
         began = time.perf_counter()
         images, labels = read_images(path, subject.detail)
-        whole = [images[i : i + size] for i in range(0, len(images) - size + 1, size)]
-        if not whole:
+        batches = [images[i : i + size] for i in range(0, len(images) - size + 1, size)]
+        if not batches:
             raise Refusal("--batch: expected at most {} images; got {}".format(len(images), size))
-        predicted = [c for batch in whole for c in subject.run(batch).argmax(-1)]
-        seconds.append((time.perf_counter() - began) / len(whole))
-        done += len(whole)
+        predicted = [c for batch in batches for c in subject.run(batch).argmax(-1)]
+        seconds.append((time.perf_counter() - began) / len(batches))
+        done += len(batches)
     return seconds, predicted, labels
 
 
 class Subject:
-    """What is timed: a function of a batch of its images, with its name, bytes, detail of its input, and facts."""
+    """What is timed: run is a function of a batch of `images`; detail describes its input, facts go into the record."""
 
     def __init__(self, name, size, run, detail, images, facts):
         self.name, self.bytes, self.run, self.detail = name, size, run, detail
@@ -241,7 +250,7 @@ class Subject:
 
 
 def subject_of(path, Interpreter, runtime, options):
-    """The Subject of a file."""
+    """The Subject of a .tflite file."""
     interpreter = load(Interpreter, path, options)
     detail, names = interpreter.get_input_details()[0], executed(interpreter)
     facts = {
@@ -250,6 +259,7 @@ def subject_of(path, Interpreter, runtime, options):
         "delegate": delegate(names),
         "operations": names,
         "peak_memory_bytes": peak_memory(path, options),
+        "sha256": digest(path),
     }
     images, _ = read_images(options.images, detail)
     return Subject(
@@ -257,8 +267,13 @@ def subject_of(path, Interpreter, runtime, options):
     )
 
 
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
 def peak_memory(path, options):
-    """Bytes that loading the file and one run add to a process, at most; None where the system does not tell."""
+    """Peak bytes that loading the file and one run add to a new process; None where the system does not report it."""
     command = [sys.executable, os.path.abspath(__file__), path, "--peak", "--runtime", options.runtime]
     for name in ("threads", "batch"):
         command += ["--" + name, str(getattr(options, name))]
@@ -272,7 +287,7 @@ def peak_memory(path, options):
 
 
 def show_peak(path, Interpreter, options):
-    """Prints what `peak_memory` reads, nothing where the system does not tell; runs in a process of its own."""
+    """Prints what `peak_memory` reads; runs in a separate process. Prints nothing where the system reports nothing."""
     import numpy
 
     before = memory("VmRSS")
@@ -284,7 +299,7 @@ def show_peak(path, Interpreter, options):
 
 
 def memory(key):
-    """A line of this process' status (Linux) in bytes; None elsewhere."""
+    """An entry of this process' status in bytes (Linux); None elsewhere."""
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
@@ -293,7 +308,7 @@ def memory(key):
 
 
 def joules():
-    """The energy that the processor has used, in J, where the system tells it (Linux powercap); else None."""
+    """The processor's energy counter in J (Linux powercap); None where it cannot be read."""
     try:
         with open(ENERGY) as file:
             return int(file.read()) / 1e6
@@ -301,8 +316,8 @@ def joules():
         return None
 
 
-def energy_a_run(subject, size, runs):
-    """Joules of a run, of the whole processor; None where it is not told, or its counter turned over meanwhile."""
+def energy_per_run(subject, size, runs):
+    """Joules per run, of the whole processor; None where the counter cannot be read or overflowed during the runs."""
     import numpy as np
 
     batch = subject.images[np.arange(size) % len(subject.images)]
@@ -316,7 +331,7 @@ def energy_a_run(subject, size, runs):
 
 
 def milliseconds(seconds):
-    """Mean, median and 90th percentile."""
+    """Mean, median and 90th percentile in milliseconds."""
     import numpy as np
 
     ms = np.array(seconds) * 1000
@@ -325,7 +340,7 @@ def milliseconds(seconds):
 
 
 def speedup(baseline, turns):
-    """How often the subject runs while the baseline runs once: of medians, and the least and most of the rounds."""
+    """Baseline time / subject time: of the medians over all runs, and the smallest and largest of the rounds."""
     import numpy as np
 
     ratios = [float(np.median(base) / np.median(turn)) for base, turn in zip(baseline, turns)]
@@ -334,7 +349,7 @@ def speedup(baseline, turns):
 
 
 def benchmark(subjects, options):
-    """The records of all subjects, one a protocol; without images there is nothing to load."""
+    """The records of all subjects, one per protocol; without an image file only of the protocol "memory"."""
     import numpy as np
 
     seconds = interleaved(subjects, options.batch, options.runs, options.warmup)
@@ -343,14 +358,14 @@ def benchmark(subjects, options):
     records = []
     for subject in subjects:
         turns = seconds[subject.name]
-        every = [s for turn in turns for s in turn]
+        all_runs = [s for turn in turns for s in turn]
         compared = dict(speedup(seconds[baseline], turns), speedup_over=baseline)
-        protocols, accuracy = [("memory", every, compared)], None
+        protocols, accuracy = [("memory", all_runs, compared)], None
         if options.images:
             with_loading, predicted, labels = timed_with_loading(subject, options.images, options.batch, options.runs)
             protocols.append(("loading", with_loading, {}))
             accuracy = float(np.mean(np.array(predicted) == labels[: len(predicted)]))
-        energy = energy_a_run(subject, options.batch, options.runs)
+        energy = energy_per_run(subject, options.batch, options.runs)
         for protocol, times, more in protocols:
             record = {"file": subject.name, "bytes": subject.bytes, "protocol": protocol, "device": device_name()}
             record.update(subject.facts, threads=options.threads, batch=options.batch, runs=len(times))
@@ -370,12 +385,12 @@ def show(records):
         faster = "{speedup:.2f} ({speedup_least:.2f}-{speedup_most:.2f})".format(**r) if "speedup" in r else ""
         peak = "" if r["peak_memory_bytes"] is None else "{:.1f}".format(r["peak_memory_bytes"] / 1e6)
         print(row.format(r["file"], r["bytes"], r["protocol"], *times, faster, peak, r["delegate"], accuracy))
-    print("memory: one batch already in memory. loading: reading the images included, per batch. Times of a batch.")
+    print("memory: one batch that is already in memory. loading: reading the images included. Times are per batch.")
     baseline = next(r["speedup_over"] for r in records if "speedup_over" in r)
-    print("times as fast: as {}, of medians; in brackets the least and most of {} rounds.".format(baseline, ROUNDS))
+    print("times as fast: relative to {}, by medians; in brackets: min-max of {} rounds.".format(baseline, ROUNDS))
     for r in records:
         if r["joules_a_run"] is not None and r["protocol"] == "memory":
-            print("{}: {:.6f} J a run, of the whole processor".format(r["file"], r["joules_a_run"]))
+            print("{}: {:.6f} J per run, of the whole processor".format(r["file"], r["joules_a_run"]))
 
 
 def positive(text):
@@ -396,18 +411,18 @@ class OneLine(argparse.ArgumentParser):
 
 
 def parse(argv, others=0):
-    """The options, and the files to time; others: what is timed beside them."""
+    """(options, files to time); others: number of further subjects."""
     parser = OneLine(prog="benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help=".tflite file, or a folder of them")
     parser.add_argument("--images", help="sample.npz with images and labels; default: the one beside the files")
-    parser.add_argument("--runs", type=positive, default=200, help="timed runs, or images loaded (default: 200)")
-    parser.add_argument("--warmup", type=positive, default=20, help="runs before them (default: 20)")
+    parser.add_argument("--runs", type=positive, default=200, help="timed runs of each file (default: 200)")
+    parser.add_argument("--warmup", type=positive, default=20, help="uncounted runs before them (default: 20)")
     parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: 1)")
-    parser.add_argument("--batch", type=positive, default=1, help="images a run (default: 1)")
+    parser.add_argument("--batch", type=positive, default=1, help="images per run (default: 1)")
     names = ["auto"] + [name.split(".")[0] for name in RUNTIMES]
-    parser.add_argument("--runtime", choices=names, default="auto", help="default: the first installed, in this order")
-    parser.add_argument("--delegate", help="shared library of a delegate, as of a GPU; default: none but XNNPACK")
-    parser.add_argument("--json", help="file to write the records to")
+    parser.add_argument("--runtime", choices=names, default="auto", help="default: the first that is installed")
+    parser.add_argument("--delegate", help="shared library of a delegate, for example for a GPU; default: XNNPACK only")
+    parser.add_argument("--json", help="file for the records")
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     files = sorted(glob.glob(os.path.join(options.path, "*.tflite"))) if os.path.isdir(options.path) else [options.path]
@@ -418,33 +433,64 @@ def parse(argv, others=0):
     if options.images is None and os.path.isfile(beside):
         options.images = beside
     if options.json and not writable(options.json):
-        raise Refusal(
-            "--json: expected a file in an existing folder that can be written; got {!r}".format(options.json)
-        )
+        raise Refusal("--json: expected a writable file in an existing folder; got {!r}".format(options.json))
     return options, files
 
 
+def read_timings(path):
+    """The timings in a JSON file of this script; an empty list where there is no file."""
+    if not os.path.isfile(path):
+        return []
+    try:
+        with open(path) as file:
+            content = json.load(file)
+        if isinstance(content, dict) and content["record_version"] > VERSION:
+            raise ValueError("version {}".format(content["record_version"]))
+        timings = content if isinstance(content, list) else content["timings"]
+        for timing in timings:
+            if not all(isinstance(timing[name], (str, int)) for name in SETTINGS + ("bytes",)):
+                raise ValueError("an entry with other values")
+        return timings
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        message = "--json: expected timings of this script in {}, or a new file; got {}: {}"
+        raise Refusal(message.format(path, type(error).__name__, error)) from None
+
+
+def merged(old, new):
+    """The old timings, without those of the same settings or of a file that has changed, followed by the new ones."""
+    taken = {tuple(timing[name] for name in SETTINGS) for timing in new}
+    now = {timing["file"]: timing for timing in new}
+    kept = [timing for timing in old if tuple(timing[name] for name in SETTINGS) not in taken]
+    return [timing for timing in kept if same_file(timing, now.get(timing["file"], timing))] + new
+
+
+def same_file(one, other):
+    """Whether two timings are of the same file; timings of version 1 have no digest."""
+    return all(one[name] == other[name] for name in ("bytes", "sha256") if name in one and name in other)
+
+
 def writable(path):
-    """Whether a file can be written there: seen before anything is timed, and without leaving an empty one."""
+    """Whether a file can be written there. Checked before the timing, without creating the file."""
     if os.path.exists(path):
         return os.path.isfile(path) and os.access(path, os.W_OK)
     return os.access(os.path.dirname(path) or ".", os.W_OK)
 
 
 def main(argv=None, others=()):
-    """Times the files that argv names; others: functions of the options that return further `Subject`s."""
+    """Times the files that argv names; others: functions that take the options and return a further `Subject`."""
     try:
         options, files = parse(argv, len(others))
+        old = read_timings(options.json) if options.json else []
         Interpreter, runtime = find_runtime(options.runtime)
         options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
         if options.peak:
             show_peak(files[0], Interpreter, options)
             return 0
-        subjects = [other(options) for other in others]
+        subjects = [make(options) for make in others]
         for path in reversed(files):
             try:
                 subjects.insert(0, subject_of(path, Interpreter, runtime, options))
-            except Unloadable as refusal:  # one file that this runtime does not know leaves the others
+            except Unloadable as refusal:  # the other files are still timed
                 if len(files) == 1 or (path == files[0] and not subjects):
                     raise
                 print("benchmark: left out: {}".format(refusal), file=sys.stderr)
@@ -454,10 +500,10 @@ def main(argv=None, others=()):
         return 2
     show(records)
     if options.json:
-        special = os.path.exists(options.json) and not os.path.isfile(options.json)  # /dev/stdout for one
+        special = os.path.exists(options.json) and not os.path.isfile(options.json)  # for example /dev/stdout
         partial = options.json if special else options.json + ".partial"
         with open(partial, "w") as file:
-            json.dump(records, file, indent=2)
+            json.dump({"record_version": VERSION, "timings": merged(old, records)}, file, indent=2)
         if not special:
             os.replace(partial, options.json)
     return 0

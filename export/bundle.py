@@ -1,11 +1,12 @@
-"""One archive with all that a device needs: the files, labels, sample images, the benchmark script, how to run it."""
+"""One archive with everything a device needs: the .tflite files, labels, sample images, benchmark and instructions."""
 
 import gzip
 import io
 import tarfile
 from pathlib import Path
 
-from robust_tf import rundir
+from robust_tf.files import replace
+from robust_tf.records.record import json_text
 
 KIT = ("benchmark_tflite.py", "requirements-device.txt", "Containerfile", "README.md")
 
@@ -13,28 +14,28 @@ KIT = ("benchmark_tflite.py", "requirements-device.txt", "Containerfile", "READM
 def bundle(folder, name, class_names, preprocessing):
     """Writes FOLDER/bundle.tar.gz and returns its path.
 
-    Its members lie in a folder `name`, under relative names, without owners or times, so that the same export gives the
-    same archive.
+    All members have relative names below the folder `name`, without owners or times. So the same export always gives
+    the same archive.
 
     Args:
-      folder: WORKDIR/export with its files.
-      name: of the run.
-      class_names: of the labels, in the order of the logits.
-      preprocessing: dict, what the files expect of an image.
+      folder: WORKDIR/export, which holds the exported files.
+      name: name of the run.
+      class_names: in the order of the logits.
+      preprocessing: dict that describes the input the files expect.
     """
     folder, kit = Path(folder), Path(__file__).parent
     contents = {path.name: path.read_bytes() for path in sorted(folder.glob("*.tflite"))}
     contents |= {name: (folder / name).read_bytes() for name in ("manifest.json", "sample.npz")}
     contents |= {name: (kit / name).read_bytes() for name in KIT}
     contents["labels.txt"] = "".join(f"{label}\n" for label in class_names).encode()
-    contents["preprocessing.json"] = rundir.json_text(preprocessing).encode()
+    contents["preprocessing.json"] = json_text(preprocessing).encode()
     path = folder / "bundle.tar.gz"
-    rundir.replace(path, lambda partial: partial.write_bytes(packed(name, contents)))
+    replace(path, lambda partial: partial.write_bytes(packed(name, contents)))
     return path
 
 
 def packed(name, contents):
-    """The bytes of a .tar.gz of name/KEY for the keys of `contents`."""
+    """The bytes of a .tar.gz with a member name/KEY for each key of `contents`."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
         for key, content in contents.items():

@@ -1,27 +1,29 @@
-"""compact(net): a physically smaller net of the same function.
+"""compact(net): an equivalent net without unused channels.
 
-Gone are filters that nobody reads, inputs that no weight meets, filters of a constant output (their constant moves into
-the bias of the next layer) and batch norm (into the layer before it). Nothing is approximated: a constant that meets
-zero padding differs at the borders, so that its channel stays. Channels come and go whole: through Flatten one stays
-where any of its places is read, and in a sum a term goes where all of it that counts is zero.
+It removes filters whose output no layer uses, inputs whose weights are all zero, and filters with a constant output,
+whose constant it adds to the bias of the next layer. It folds batch norm into the layer before. Nothing is
+approximated: next to zero padding a constant has another effect at the borders, so such a channel stays. Channels are
+removed as a whole: before Flatten a channel stays if any of its positions is used. A term of a sum is removed if it is
+zero in all channels that are used.
 """
 
 import numpy as np
 import tf_keras as keras
 
-from export.graph import fold_batch_norm, merged, nodes_of, pairs, readers
-from export.rules import Held, gathered, rule
+from robust_tf.export.graph import fold_batch_norm, merged, nodes_of, pairs, readers
+from robust_tf.export.rules import Channels, gathered, rule
 
 
 def compact(net):
-    """The smaller net; it shares nothing with `net`.
+    """The smaller net, which shares no layer with `net`.
 
     Args:
-      net: functional or sequential Keras net of one input and one output.
+      net: functional or sequential Keras net with one input and one output.
 
     Returns:
-      Keras net of the same function in inference mode, up to float rounding; raises ValueError for a net that is not
-      layers called once on tensors.
+      Keras net that computes the same function in inference mode, up to float rounding.
+
+    Raises ValueError where a layer is called twice, or with anything but tensors.
     """
     nodes = fold_batch_norm(nodes_of(net))
     (output,) = [name for name, read_by in readers(nodes).items() if not read_by]
@@ -36,7 +38,7 @@ def compact(net):
 
 
 def constants(nodes):
-    """Name -> value of each channel that has one value everywhere, NaN for others [channels]."""
+    """{node name: the value of each constant channel, NaN for the others [channels]}."""
     found = {}
     for node in nodes.values():
         sources = [found[name] for name in node.sources]
@@ -45,7 +47,7 @@ def constants(nodes):
 
 
 def needed(nodes, constant, output):
-    """Name -> the channels that must be there [channels]; those of the image and of the output are."""
+    """{node name: which output channels are needed, bool [channels]}; the image and the output keep all channels."""
     need = {name: np.zeros(len(c), bool) for name, c in constant.items()}
     need[output][:] = True
     for node in reversed(nodes.values()):
@@ -53,7 +55,7 @@ def needed(nodes, constant, output):
             need[node.name][:] = True
             continue
         if not need[node.name].any():
-            continue  # nobody reads it
+            continue  # no layer uses it
         sources = [constant[name] for name in node.sources]
         parts = rule(node).needed(node, need[node.name], constant[node.name], sources)
         for name, part in zip(node.sources, parts):
@@ -62,25 +64,25 @@ def needed(nodes, constant, output):
 
 
 def merging_pays(first, second, need):
-    """Whether one layer has no more multiply-adds than the two, at the size that is left of them."""
+    """Whether the product of two layers needs no more multiply-adds than both, counting only needed channels."""
     inputs, rank, outputs = (int(need[name].sum()) for name in (first.sources[0], first.name, second.name))
     taps = len(first.W)
     return first.places * taps * inputs * outputs <= first.places * (taps * inputs * rank + rank * outputs)
 
 
 def built(nodes, constant, need, output, name):
-    """The Keras net of the nodes with at least the needed channels."""
-    held = {}
+    """The Keras net of the nodes, with at least the needed channels."""
+    outputs = {}
     for node in nodes.values():
         if not node.sources:
             image = keras.Input(node.shape, name=node.name)
-            held[node.name] = Held(image, np.arange(node.shape[-1]))
+            outputs[node.name] = Channels(image, np.arange(node.shape[-1]))
             continue
         if not need[node.name].any():
-            held[node.name] = None
+            outputs[node.name] = None
             continue
         sources = [constant[source] for source in node.sources]
-        inputs = [held[source] for source in node.sources]
-        held[node.name] = rule(node).built(node, need[node.name], constant[node.name], inputs, sources)
-    logits = gathered(held[output], np.arange(nodes[output].shape[-1]))
+        inputs = [outputs[source] for source in node.sources]
+        outputs[node.name] = rule(node).built(node, need[node.name], constant[node.name], inputs, sources)
+    logits = gathered(outputs[output], np.arange(nodes[output].shape[-1]))
     return keras.Model(image, logits, name=name)

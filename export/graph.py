@@ -1,4 +1,4 @@
-"""A net as nodes that can be edited: kernels as matrices, batch norm folded in, two linear layers in a row made one."""
+"""A net as editable nodes, with kernels as matrices. Folds batch norm and merges consecutive linear layers."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.models.batch_norm import scale_and_shift
 from robust_tf.models.kernels import kernel_of
 
 layers, activations = keras.layers, keras.activations
@@ -18,17 +19,17 @@ NEVER, SOMETIMES, ALWAYS = 0, 1, 2
 
 @dataclass(frozen=True)
 class Node:
-    """A layer apart from its net.
+    """A layer outside its net.
 
-    name: its own, and that of what it gives.
-    Layer, config: its class and configuration.
-    sources: names of the nodes that it reads.
-    shape: of its output without the batch, channels last.
-    weights: as Keras lists them, of layers that have no W.
-    W: kernel [taps, in, out] (dense: one tap; depthwise: [taps, in, multiplier]), float64; None where there is none.
+    name: of the layer and of its output.
+    Layer, config: class and configuration of the layer.
+    sources: names of the nodes that are its inputs.
+    shape: of the output without the batch axis, channels last.
+    weights: as Keras lists them; used where W is None.
+    W: kernel [taps, in, out], float64, or None; one tap for dense layers; [taps, in, multiplier] for depthwise ones.
     b: bias [out].
-    inside: how often each tap meets the image rather than its zero padding, ALWAYS, SOMETIMES or NEVER [taps].
-    activation: what follows W and b, a Keras function.
+    inside: whether each tap reads the image and not its zero padding: ALWAYS, SOMETIMES or NEVER [taps].
+    activation: Keras function that follows W and b.
     """
 
     name: str
@@ -48,22 +49,22 @@ class Node:
 
     @property
     def places(self):
-        """Positions of the output, at each of which a weight is multiplied once."""
+        """Number of output positions, each of which multiplies every weight once."""
         return int(np.prod(self.shape[:-1]))
 
 
 def nodes_of(net):
-    """The nodes of a functional or sequential net by name, each after those that it reads.
+    """The nodes of a functional or sequential net by name, in topological order.
 
-    Raises ValueError where a layer is used more than once, or called with more than tensors.
+    Raises ValueError where a layer is called twice, or with anything but tensors.
     """
-    net = keras.Model(net.inputs, net.outputs)  # functional, where it is sequential
+    net = keras.Model(net.inputs, net.outputs)  # makes a sequential net functional
     nodes = {}
     for entry in net.get_config()["layers"]:
         layer, calls = net.get_layer(entry["name"]), entry["inbound_nodes"]
         plain = all(len(source) == 4 and not source[3] for call in calls for source in call)
         if len(calls) > 1 or not plain:
-            raise ValueError(f"expected layers that are called once, on tensors alone; got {layer.name}")
+            raise ValueError(f"expected layers that are called once, with tensors only; got {layer.name}")
         sources = tuple(source[0] for call in calls for source in call)
         shape = layer.output_shape[0] if isinstance(layer, layers.InputLayer) else layer.output_shape
         node = Node(layer.name, type(layer), layer.get_config(), sources, tuple(shape[1:]), layer.get_weights())
@@ -72,13 +73,13 @@ def nodes_of(net):
 
 
 def has_kernel(layer):
-    """Whether the layer is W, b and an element-wise activation; others are taken over as they are."""
+    """Whether the layer consists of W, b and an element-wise activation. All other layers stay as they are."""
     if getattr(layer, "activation", None) not in ELEMENTWISE:
         return False
     if type(layer) is layers.Dense:
         return len(layer.input_shape) == 2
-    whole = type(layer) is layers.DepthwiseConv2D or (type(layer) is layers.Conv2D and layer.groups == 1)
-    return whole and layer.data_format == "channels_last"
+    supported = type(layer) is layers.DepthwiseConv2D or (type(layer) is layers.Conv2D and layer.groups == 1)
+    return supported and layer.data_format == "channels_last"
 
 
 def with_kernel(node, layer):
@@ -93,12 +94,12 @@ def with_kernel(node, layer):
 
 
 def taps_inside(layer):
-    """For each tap of a convolution, how often it meets the image: found on an image of ones, with one filter a tap."""
+    """`Node.inside` of a convolution, computed on an image of ones with one filter for each tap."""
     h, w = layer.kernel_size
-    one_a_tap = tf.reshape(tf.eye(h * w), (h, w, 1, h * w))
+    filters = tf.reshape(tf.eye(h * w), (h, w, 1, h * w))
     ones = tf.ones((1, *layer.input_shape[1:3], 1))
-    met = tf.nn.conv2d(ones, one_a_tap, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate).numpy()
-    return np.where(met.min((0, 1, 2)) == 1, ALWAYS, np.where(met.max((0, 1, 2)) == 0, NEVER, SOMETIMES))
+    read = tf.nn.conv2d(ones, filters, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate).numpy()
+    return np.where(read.min((0, 1, 2)) == 1, ALWAYS, np.where(read.max((0, 1, 2)) == 0, NEVER, SOMETIMES))
 
 
 def affine(node):
@@ -106,9 +107,7 @@ def affine(node):
     weights = [np.asarray(w, np.float64) for w in node.weights]
     gamma = weights.pop(0) if node.config["scale"] else 1.0
     beta = weights.pop(0) if node.config["center"] else 0.0
-    mean, variance = weights
-    scale = gamma / np.sqrt(variance + node.config["epsilon"])
-    return scale, beta - scale * mean
+    return scale_and_shift(gamma, beta, *weights, node.config["epsilon"])
 
 
 def is_batch_norm(node):
@@ -118,22 +117,22 @@ def is_batch_norm(node):
 
 
 def readers(nodes):
-    """Name -> the nodes that read it."""
+    """{node name: the nodes that have it as an input}."""
     return {name: [node for node in nodes.values() if name in node.sources] for name in nodes}
 
 
 def fold_batch_norm(nodes):
-    """The nodes without those batch norms that only linear layers feed: W' = scale W, b' = scale b + shift.
+    """Folds each batch norm that follows linear layers into them: W' = scale W, b' = scale b + shift.
 
-    Between them may be a concatenation, of which each part takes its channels' scale and shift.
+    A concatenation may lie between: each of its inputs then takes the scale and shift of its own channels.
     """
     for norm in [node for node in nodes.values() if is_batch_norm(node)]:
         read_by = readers(nodes)
         (source,) = norm.sources
         axis = nodes[source].config.get("axis")
         joined = nodes[source].Layer is layers.Concatenate and axis in (-1, len(nodes[source].shape))
-        parts = nodes[source].sources if joined and alone(source, read_by) else (source,)
-        if not all(linear(nodes[part]) and alone(part, read_by) for part in parts):
+        parts = nodes[source].sources if joined and read_once(source, read_by) else (source,)
+        if not all(linear(nodes[part]) and read_once(part, read_by) for part in parts):
             continue
         ends = np.cumsum([nodes[part].shape[-1] for part in parts])[:-1]
         scaled = {
@@ -148,8 +147,8 @@ def linear(node):
     return node.W is not None and node.activation is activations.linear
 
 
-def alone(name, read_by):
-    """Whether one node reads it, once."""
+def read_once(name, read_by):
+    """Whether the output `name` is an input of exactly one node, exactly once."""
     return sum(node.sources.count(name) for node in read_by[name]) == 1
 
 
@@ -158,33 +157,33 @@ def scaled_by(node, scale, shift):
     return replace(node, W=node.W * by_out, b=node.b * scale + shift)
 
 
-def without(nodes, gone):
-    """The nodes without one that passes its source on."""
-    (source,) = gone.sources
+def without(nodes, removed):
+    """The nodes without `removed`; its input replaces it as an input of others."""
+    (source,) = removed.sources
     rewired = {
-        name: replace(node, sources=tuple(source if read == gone.name else read for read in node.sources))
+        name: replace(node, sources=tuple(source if read == removed.name else read for read in node.sources))
         for name, node in nodes.items()
     }
-    return {name: node for name, node in rewired.items() if name != gone.name}
+    return {name: node for name, node in rewired.items() if name != removed.name}
 
 
 def product(first, second):
-    """Two linear nodes as one, W = W1 W2 and b = b1 W2 + b2, where the second has one tap."""
+    """Two nodes as one, W = W1 W2 and b = b1 W2 + b2. The first must be linear, the second must have one tap."""
     W, b = first.W @ second.W[0], first.b @ second.W[0] + second.b
     return replace(first, name=second.name, shape=second.shape, W=W, b=b, activation=second.activation)
 
 
 def merged(nodes, first, second):
-    """The nodes with the product of the two, which follow each other, in their place."""
+    """The nodes with the two consecutive nodes replaced by their product."""
     rest = {**nodes, second.name: product(first, second)}
     return {name: node for name, node in rest.items() if name != first.name}
 
 
 def pairs(nodes):
-    """(first, second) linear nodes in a row that `product` can make one."""
+    """Consecutive nodes (first, second) that `product` can merge; only the second may have an activation."""
     read_by = readers(nodes)
     for first in nodes.values():
-        if not linear(first) or first.depthwise or not alone(first.name, read_by):
+        if not linear(first) or first.depthwise or not read_once(first.name, read_by):
             continue
         (second,) = read_by[first.name]
         if second.W is None or second.depthwise or len(second.W) > 1 or first.places != second.places:

@@ -1,13 +1,15 @@
 """Which layers of a .tflite file run in sparse kernels on an ARM device, which do not, and what would change that.
 
-Read from the graph in the file, by the rules of the runtimes:
+lint() applies the rules of the runtimes to the graph in the file:
 
-dense layers   a kernel stored in sparse form without DENSIFY before it runs in the runtime's own sparse kernel, on any
-               processor: blocks of 4 inputs (16 for int8), or few enough single weights
-convolutions   XNNPACK (on ARM) runs 1x1 convolutions sparse, in a cluster of float layers that it can keep in NCHW:
-               from a 3x3 convolution of stride 2 on three channels with explicit padding, through 1x1 convolutions,
-               3x3 and 5x5 depthwise ones, sums, products and element-wise layers, to the mean over the image; more than
-               two thirds of the cluster's 1x1 weights are zero, and the file stores them in sparse form
+dense layers   A weight matrix that is stored in sparse form, without a DENSIFY operation, runs in the runtime's own
+               sparse kernel on any processor. The converter stores it so if its zeros form blocks of 4 inputs (16 for
+               int8), or if few enough weights are left.
+convolutions   XNNPACK on ARM runs 1x1 convolutions sparse inside a cluster of float layers that it can keep in NCHW.
+               The cluster starts with a 3x3 convolution of stride 2 on three channels with explicit padding. It may
+               contain 1x1 convolutions, 3x3 and 5x5 depthwise convolutions, sums, products and element-wise layers. It
+               ends with the mean over the image. More than two thirds of its 1x1 weights must be zero, and the file
+               must store them in sparse form.
 """
 
 from dataclasses import dataclass
@@ -20,24 +22,24 @@ from rich.table import Table
 
 from robust_tf.refusal import Refusal
 
-MOST_ALIVE = 1 / 3  # of the weights of a cluster's 1x1 convolutions
+MAX_NONZERO = 1 / 3  # fraction of the weights of a cluster's 1x1 convolutions
 
 
-def named(enum):
+def names_of(enum):
     return {value: name for name, value in vars(enum).items() if not name.startswith("_")}
 
 
-KINDS, TYPES = named(schema.BuiltinOperator), named(schema.TensorType)
+KINDS, TYPES = names_of(schema.BuiltinOperator), names_of(schema.TensorType)
 BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT8": 1, "INT32": 4}
 FLOATS = ("FLOAT32", "FLOAT16")
 ELEMENTWISE = ("ABS", "CEIL", "ELU", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "NEG", "RELU", "RELU6", "SQUARE")
-INTEGERS = "int8 never runs sparse: export --formats=sparse, which is float"
+INTEGERS = "int8 convolutions never run sparse: use --formats=sparse, which is float"
 VALID = schema.Padding.VALID
 
 
 @dataclass(frozen=True)
 class Op:
-    """An operation: its kind, options, and the indices of its tensors."""
+    """An operation of the graph; inputs, outputs: indices of its tensors."""
 
     kind: str
     options: object
@@ -46,9 +48,9 @@ class Op:
 
 
 class Graph:
-    """The only subgraph of a file: `ops`, and what its tensors are.
+    """The only subgraph of a file: its operations `ops` and its tensors.
 
-    Raises Refusal where `path` holds no such file.
+    Raises Refusal if `path` is not such a file.
     """
 
     def __init__(self, path):
@@ -63,10 +65,10 @@ class Graph:
                 Op(KINDS[codes[op.opcodeIndex]], op.builtinOptions, tuple(op.inputs), tuple(op.outputs))
                 for op in graph.operators
             ]
-        except Exception as error:  # whatever reading foreign bytes as offsets may raise
+        except Exception as error:  # reading arbitrary bytes as offsets may raise any type
             raise Refusal(f"{path}: expected a .tflite file; got {' '.join(str(error).split())[:200]}") from None
         self.tensors, self.buffers = graph.tensors, model.buffers
-        self.made_by = {tensor: op for op in self.ops for tensor in op.outputs}
+        self.producers = {tensor: op for op in self.ops for tensor in op.outputs}
 
     def shape(self, tensor):
         shape = self.tensors[tensor].shape
@@ -79,22 +81,22 @@ class Graph:
         return self.buffers[self.tensors[tensor].buffer].data
 
     def stored(self, tensor):
-        """(tensor, whether DENSIFY stands before it): where a kernel's values are in the file."""
+        """(the tensor that stores a kernel's values in the file, whether a DENSIFY operation follows it)."""
         densified = False
-        while (op := self.made_by.get(tensor)) is not None and op.kind in ("DENSIFY", "DEQUANTIZE"):
+        while (op := self.producers.get(tensor)) is not None and op.kind in ("DENSIFY", "DEQUANTIZE"):
             densified |= op.kind == "DENSIFY"
             (tensor,) = op.inputs
         return tensor, densified
 
-    def alive(self, tensor):
-        """(weights that are not zero, weights) of a kernel; stored in sparse form, those that are stored."""
+    def weight_counts(self, tensor):
+        """(non-zero weights, all weights) of a kernel."""
         tensor, _ = self.stored(tensor)
         number = int(np.prod(self.shape(tensor)))
         values = np.asarray(self.data(tensor), np.uint8).reshape(-1, BYTES[self.type(tensor)])
         return int(values.any(axis=1).sum()), number
 
     def name(self, op):
-        """The Keras layer's name, where the converter left it: NET/LAYER/..., one for each layer that it fused."""
+        """The name of the Keras layer, from the tensor's name: NET/LAYER/...;..., one part for each fused layer."""
         tensors = (op.outputs[0], *op.inputs[1:2])
         names = [name for t in tensors for name in self.tensors[t].name.decode(errors="replace").split(";")]
         owners = [name for name in names if any(kind in name for kind in ("Conv2D", "/depthwise", "MatMul"))]
@@ -102,8 +104,8 @@ class Graph:
         return parts[1] if len(parts) > 1 else "output"
 
     def padded_by(self, tensor):
-        """Zeros at each side of the image that a PAD before `tensor` adds; None without a PAD."""
-        op = self.made_by.get(tensor)
+        """[top, bottom, left, right] zeros that a PAD operation before `tensor` adds; None without a PAD."""
+        op = self.producers.get(tensor)
         if op is None or op.kind != "PAD":
             return None
         amounts = np.frombuffer(bytes(self.data(op.inputs[1])), np.int32).reshape(-1, 2)
@@ -111,11 +113,13 @@ class Graph:
 
 
 def lint(path):
-    """The layers of the file that own a kernel.
+    """Checks the layers of the file that have a kernel.
 
     Returns:
       list of dicts: layer, kind, zeros (fraction), sparse (whether it runs in a sparse kernel on ARM), why (the rules
-      that it breaks, each with its fix; empty where it is sparse). Raises Refusal for what is no .tflite file.
+      that it breaks, each with its fix; empty if it runs sparse).
+
+    Raises Refusal if `path` is not a .tflite file.
     """
     graph = Graph(path)
     obstacles, members = cluster(graph)
@@ -123,18 +127,18 @@ def lint(path):
     for op in graph.ops:
         if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             continue
-        alive, number = graph.alive(op.inputs[1])
+        nonzero, total = graph.weight_counts(op.inputs[1])
         if op.kind == "FULLY_CONNECTED":
             why = dense_obstacles(graph, op)
         elif op.kind == "DEPTHWISE_CONV_2D":
             why = ["depthwise kernels have no sparse form"]
         elif graph.type(op.inputs[0]) not in FLOATS:
             why = [INTEGERS]
-        elif window(graph, op) != (1, 1):
-            why = [f"its window is {'x'.join(map(str, window(graph, op)))}: only 1x1 convolutions run sparse"]
+        elif kernel_size(graph, op) != (1, 1):
+            why = [f"its kernel is {as_text(kernel_size(graph, op))}: only 1x1 convolutions run sparse"]
         else:
             why = [] if op in members and not obstacles else obstacles or ["it is outside the cluster of float layers"]
-        zeros = 1 - alive / number
+        zeros = 1 - nonzero / total
         rows.append({"layer": graph.name(op), "kind": op.kind, "zeros": zeros, "sparse": not why, "why": why})
     return rows
 
@@ -142,20 +146,24 @@ def lint(path):
 def dense_obstacles(graph, op):
     tensor, densified = graph.stored(op.inputs[1])
     if graph.tensors[tensor].sparsity is None:
-        return ["its kernel is stored dense: prune it in blocks (--projection=block) and export --formats=sparse"]
+        return ["its kernel is stored dense: prune it in blocks (--projection=block) and use --formats=sparse"]
     if densified:
-        return ["its zeros are scattered, so that it is made dense at load: prune it in blocks (--projection=block)"]
+        return ["its zeros are scattered, so the runtime makes it dense: prune it in blocks (--projection=block)"]
     return []
 
 
-def window(graph, op):
-    """(height, width) of a convolution's kernel, [out, h, w, in]."""
+def kernel_size(graph, op):
+    """(height, width) of a convolution's kernel [out, height, width, in]."""
     return tuple(graph.shape(op.inputs[1])[1:3])
 
 
+def as_text(size):
+    return "x".join(map(str, size))
+
+
 def cluster(graph):
-    """(obstacles, ops) of the cluster that XNNPACK would run in NCHW: what forbids it, and what belongs to it."""
-    starts = [op for op in graph.ops if op.kind == "CONV_2D" and window(graph, op) == (3, 3)]
+    """(obstacles, ops) of the cluster that XNNPACK would run in NCHW: the broken rules, and the operations in it."""
+    starts = [op for op in graph.ops if op.kind == "CONV_2D" and kernel_size(graph, op) == (3, 3)]
     first = next((op for op in graph.ops if op.kind == "CONV_2D"), None)
     start = next((op for op in starts if not start_obstacles(graph, op)), None)
     if start is None:
@@ -174,72 +182,72 @@ def cluster(graph):
             obstacles += [f"{graph.name(op)} ({op.kind}): {reason}" for reason in found]
             break
     if not closed and not obstacles:
-        obstacles.append("the cluster does not end in a mean over the image: end in GlobalAveragePooling2D")
-    pointwise = [op for op in members if op.kind == "CONV_2D" and window(graph, op) == (1, 1)]
-    counts = np.sum([graph.alive(op.inputs[1]) for op in pointwise] or [(0, 0)], axis=0)
-    if counts[0] >= MOST_ALIVE * counts[1]:
-        zeros = 1 - counts[0] / max(counts[1], 1)
+        obstacles.append("the cluster does not end with a mean over the image: use GlobalAveragePooling2D")
+    pointwise = [op for op in members if op.kind == "CONV_2D" and kernel_size(graph, op) == (1, 1)]
+    nonzero, total = np.sum([graph.weight_counts(op.inputs[1]) for op in pointwise] or [(0, 0)], axis=0)
+    if nonzero >= MAX_NONZERO * total:
+        zeros = 1 - nonzero / max(total, 1)
         obstacles.append(f"only {zeros:.0%} zeros in the 1x1 weights: prune more than two thirds of them")
     if not any(graph.stored(op.inputs[1])[1] for op in pointwise):
-        obstacles.append("its kernels are stored dense: export --formats=sparse")
+        obstacles.append("its kernels are stored dense: use --formats=sparse")
     return obstacles, members
 
 
 def start_obstacles(graph, op):
-    """What keeps a convolution from starting a cluster."""
+    """The rules that a convolution breaks as the start of a cluster."""
     found, options = [], op.options
     if graph.type(op.inputs[0]) not in FLOATS:
         return [INTEGERS]
-    if window(graph, op) != (3, 3):
-        found.append(f"stem has a {'x'.join(map(str, window(graph, op)))} window: make it 3x3")
+    if kernel_size(graph, op) != (3, 3):
+        found.append(f"the stem has a {as_text(kernel_size(graph, op))} kernel: make it 3x3")
     if (options.strideH, options.strideW) != (2, 2):
-        found.append(f"stem has stride {options.strideH}: make it 2")
+        found.append(f"the stem has stride {options.strideH}: make it 2")
     channels = graph.shape(op.inputs[0])[-1]
     if channels != 3:
-        found.append(f"stem has {channels} input channel{'s' * (channels > 1)}: give it images of 3")
+        found.append(f"the stem has {channels} input channel{'s' * (channels > 1)}: use images with 3")
     if options.padding != VALID:
-        found.append('padding is SAME: use ZeroPadding2D(1) and padding="valid"')
+        found.append('the stem has SAME padding: use ZeroPadding2D(1) and padding="valid"')
     elif graph.padded_by(op.inputs[0]) != [1, 1, 1, 1]:
-        found.append('stem has no padding of 1: use ZeroPadding2D(1) and padding="valid"')
+        found.append('the stem has no explicit padding of 1: use ZeroPadding2D(1) and padding="valid"')
     return found
 
 
 def inner_obstacles(graph, op, inside):
-    """What keeps an operation from being in a cluster, or its end."""
+    """The rules that an operation breaks inside a cluster, or at its end."""
     found = []
     if any(graph.type(tensor) not in FLOATS for tensor in (op.inputs[0], *op.outputs)):
         return [INTEGERS]
     if op.kind == "CONV_2D":
-        if window(graph, op) != (1, 1):
-            found.append(f"its window is {'x'.join(map(str, window(graph, op)))}: only 1x1 and depthwise may follow")
+        if kernel_size(graph, op) != (1, 1):
+            found.append(f"its kernel is {as_text(kernel_size(graph, op))}: use only 1x1 and depthwise convolutions")
         if (op.options.strideH, op.options.strideW) != (1, 1):
-            found.append("a 1x1 convolution has a stride: move it to the depthwise one")
+            found.append("a 1x1 convolution has a stride: move it to the depthwise convolution")
     elif op.kind == "DEPTHWISE_CONV_2D":
-        options, size = op.options, window(graph, op)
+        options, size = op.options, kernel_size(graph, op)
         if size not in ((3, 3), (5, 5)):
-            found.append(f"its window is {'x'.join(map(str, size))}: make it 3x3 or 5x5")
+            found.append(f"its kernel is {as_text(size)}: make it 3x3 or 5x5")
         if options.depthMultiplier != 1:
-            found.append("its multiplier is not 1")
+            found.append("its depth multiplier is not 1")
         strided = (options.strideH, options.strideW) != (1, 1)
         if strided and options.padding != VALID:
-            found.append('padding is SAME at stride 2: use ZeroPadding2D and padding="valid"')
+            found.append('it has SAME padding and stride 2: use ZeroPadding2D and padding="valid"')
         elif options.padding == VALID and graph.padded_by(op.inputs[0]) != [size[0] // 2] * 4:
-            found.append(f"it has no padding of {size[0] // 2}: use ZeroPadding2D before it")
+            found.append(f"it has no explicit padding of {size[0] // 2}: use ZeroPadding2D before it")
     elif op.kind in ("ADD", "MUL"):
         other = [tensor for tensor in op.inputs if tensor not in inside]
         if any(graph.shape(tensor) not in ([], [1]) for tensor in other):
-            found.append("it adds or multiplies what is not from the cluster")
+            found.append("it adds or multiplies a tensor from outside the cluster")
     elif op.kind == "MEAN":
         axes = np.frombuffer(bytes(graph.data(op.inputs[1])), np.int32).tolist()
         if axes != [1, 2]:
             found.append(f"its mean is over axes {axes}: use GlobalAveragePooling2D")
     elif op.kind != "PAD" and op.kind not in ELEMENTWISE:
-        found.append("no cluster holds such a layer")
+        found.append("a cluster cannot contain this operation")
     return found
 
 
 def show(path, rows):
-    """Prints the layers as a table, and below it what the others lack."""
+    """Prints the layers as a table, and below it why some layers do not run sparse."""
     table = Table("layer", "kind", "zeros", "sparse on ARM", title=str(path))
     for row in rows:
         verdict = "yes" if row["sparse"] else f"no ({reasons(rows).index(tuple(row['why'])) + 1})"
@@ -251,5 +259,5 @@ def show(path, rows):
 
 
 def reasons(rows):
-    """Every reason that stands in a row, once, in their order."""
+    """The different reasons of all rows, in their order."""
     return list(dict.fromkeys(tuple(row["why"]) for row in rows if row["why"]))

@@ -1,203 +1,255 @@
-"""Keras net -> .tflite files, each loaded back, run and compared with the net before it may ship."""
+"""Keras net -> .tflite files. Each file is loaded, run and compared with the net before it is exported."""
 
+import dataclasses
 import gzip
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Column, Table
+from tensorflow.lite.python.convert_phase import ConverterError
 
-from export.bundle import bundle
-from export.columns import columns_as_channels
-from export.compact import compact
-from export.formats import FORMATS, convert
-from robust_tf import rundir
 from robust_tf.attacks.pgd import pgd
 from robust_tf.compression import atmc
+from robust_tf.data.pixels import mapped, pixels
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.subject import load_trained
+from robust_tf.export import FORMATS
+from robust_tf.export.bundle import bundle
+from robust_tf.export.columns import columns_as_channels
+from robust_tf.export.compact import compact
+from robust_tf.export.formats import configured, converted
+from robust_tf.files import digest, write_arrays
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.models.load import load_net
+from robust_tf.records.manifest import Compared, ExportedFile, LeftOut, Manifest, TransferAttack
+from robust_tf.records.record import read, write
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
+from robust_tf.training.rundir import RunDirectory
 
-REPRESENTATIVE = 200  # training images that set the ranges of int8
-SAMPLE = 100  # test images that travel with the files, for the benchmark on the device
-LOST = 0.02  # robust accuracy that a file may lose against the net before it is flagged
+REPRESENTATIVE = 200  # training images that determine the ranges of int8
+SAMPLE = 100  # test images that are exported with the files, for the benchmark on the device
+# What the converter, the runtimes and `compare` raise for a file that does not ship.
+FAILURES = (ValueError, RuntimeError, ConverterError, tf.errors.OpError, Refusal)
+LOST = 0.02  # a file that loses more robust accuracy than this against the net is flagged
 
 
 def compare(path, name, runtime, images, logits):
     """Runs the file in `runtime` on images and compares its scores with the Keras net's logits [N, K].
 
     Returns:
-      scores [N, K] and a dict of agreement and max_abs_diff. Raises ValueError where they miss what `name` demands.
+      scores [N, K] and a dict with agreement and max_abs_diff.
+
+    Raises ValueError where these miss the limits of the format `name`.
     """
     scores = tflite.scores(tflite.interpreter(path, runtime), images)
     agreement = float(np.mean(scores.argmax(-1) == logits.argmax(-1)))
     difference = float(np.abs(scores - logits).max())
-    demanded = FORMATS[name]
-    largest = demanded.tolerance * float(np.abs(logits).max())
-    if not (agreement >= demanded.agreement and difference <= largest):
+    limits = FORMATS[name]
+    largest = limits.tolerance * float(np.abs(logits).max())
+    if not (agreement >= limits.agreement and difference <= largest):
         raise ValueError(
-            f"in {runtime}: expected agreement >= {demanded.agreement} and logit differences <= {largest:.3g};"
+            f"in {runtime}: expected agreement >= {limits.agreement} and logit differences <= {largest:.3g};"
             f" got {agreement:.4f} and {difference:.3g}"
         )
     return scores, {"agreement": agreement, "max_abs_diff": difference}
 
 
 def export(config):
-    """Writes WORKDIR/export/: the files that agree with the net, manifest.json, sample.npz; returns the manifest."""
-    net, trained_as, dataset, data_dir = load_trained(config)
-    images, labels = dataset.load("test", data_dir)
-    x, y = images[: config.num_images].astype(np.float32) / 255, labels[: config.num_images]
-    representative = dataset.load("train", data_dir)[0][:REPRESENTATIVE].astype(np.float32) / 255
-    folder = rundir.subfolder(config.workdir, "export")
-    logits_fn = inference(net)
-    logits = in_batches(logits_fn, x)
-    attack = {"eps": trained_as["eps"], "norm": trained_as["norm"], "steps": config.steps}
-    x_adv, y_adv = attacked(logits_fn, x, y, attack, config)
+    """Writes WORKDIR/export/ and returns the Manifest: all files that agree with the net, manifest.json, sample.npz.
 
-    rundir.write_arrays(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
-    files, left_out, smaller = [], [], None
+    Raises Refusal where no format agrees with the net.
+    """
+    run, net, dataset, data_dir = load_trained(config)
+    images, labels = dataset.load("test", data_dir)
+    x, y = pixels(images[: config.num_images]).numpy(), labels[: config.num_images]
+    representative = pixels(dataset.load("train", data_dir)[0][:REPRESENTATIVE]).numpy()
+    folder = run.subfolder("export")
+    logits_fn = inference(net)
+    logits = mapped(logits_fn, x)
+    attack = {"eps": run.config.eps, "norm": run.config.norm, "steps": config.steps}
+    x_adv, y_adv = adversarial_images(logits_fn, x, y, attack, config)
+
+    write_arrays(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
+    exported, left_out = [], []
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")
-        for name in config.formats:
+        nets, no_compact = sources(run, net, any(FORMATS[name].compact for name in config.formats))
+        for name in progress.track(config.formats, task_id=task):
+            source, shipped = nets.get(FORMATS[name].compact, (None, None))
+            if source is None:
+                left_out.append(LeftOut(format=name, reason=no_compact))
+                continue
             partial = folder / f".{name}.partial"
+            converter = configured(shipped, name, representative)  # our code: its errors are ours
             try:
-                if FORMATS[name].compact:
-                    smaller = smaller or compact(compactable(config.workdir, net))
-                shipped = smaller if FORMATS[name].compact else net
-                arranged = columns_as_channels(smaller) if FORMATS[name].compact else net
-                partial.write_bytes(convert(arranged, name, representative))
-                files.append(proven(partial, name, x, y, logits, x_adv, y_adv) | size(shipped))
-                partial.replace(folder / files[-1]["file"])
-            except Exception as error:  # the converter and the runtimes raise types of their own
-                left_out.append({"format": name, "reason": " ".join(str(error).split())[:500]})
+                partial.write_bytes(converted(converter))
+                exported.append(checked_file(partial, name, source, x, y, logits, x_adv, y_adv))
+                partial.replace(folder / exported[-1].file)
+            except FAILURES as error:
+                left_out.append(LeftOut(format=name, reason=in_one_line(error)))
+            finally:
                 partial.unlink(missing_ok=True)
-            progress.advance(task)
-    if not files:
-        raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0]['reason']}")
-    earlier = [path for path in folder.glob("*.tflite") if path.name not in [row["file"] for row in files]]
-    for path in [*earlier, folder / "bundle.tar.gz"]:  # of an earlier export, perhaps of another net
+    if not exported:
+        raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0].reason}")
+    stale = [path for path in folder.glob("*.tflite") if path.name not in [file.file for file in exported]]
+    for path in [*stale, folder / "bundle.tar.gz"]:  # from an earlier export, perhaps of another net
         path.unlink(missing_ok=True)
-    robust = float(np.mean(in_batches(logits_fn, x_adv).argmax(-1) == y_adv))
-    manifest = {
-        "files": files,
-        "class_names": dataset.class_names,
+    robust = float(np.mean(mapped(logits_fn, x_adv).argmax(-1) == y_adv))
+    manifest = Manifest(
+        files=tuple(exported),
+        class_names=tuple(dataset.class_names),
         **size(net),
-        "model_sha256": rundir.digest(Path(config.workdir) / "model.keras"),
-        "left_out": left_out,
-        "num_images": len(x),
-        "keras_clean_accuracy": float(np.mean(logits.argmax(-1) == y)),
-        "attack": {"name": "pgd on the Keras net", **attack, "seed": config.seed, "num_images": len(x_adv)},
-        "keras_robust_accuracy": robust,
-        "flags": [
-            f"{row['format']} loses {robust - row['robust_accuracy']:.1%} of robust accuracy against the net"
-            for row in files
-            if robust - row["robust_accuracy"] > LOST
-        ],
-    }
-    rundir.write_json(folder / "manifest.json", manifest)
+        model_sha256=run.digest,
+        left_out=tuple(left_out),
+        num_images=len(x),
+        keras_clean_accuracy=float(np.mean(logits.argmax(-1) == y)),
+        attack=TransferAttack(name="pgd on the Keras net", **attack, seed=config.seed, num_images=len(x_adv)),
+        keras_robust_accuracy=robust,
+        flags=tuple(
+            f"{file.format} loses {robust - file.robust_accuracy:.1%} of robust accuracy against the net"
+            for file in exported
+            if robust - file.robust_accuracy > LOST
+        ),
+    )
+    write(folder / "manifest.json", manifest)
     show(manifest, folder)
     if config.bundle:
-        print(bundle(folder, Path(config.workdir).resolve().name, dataset.class_names, preprocessing(net)))
+        print(bundle(folder, run.path.resolve().name, dataset.class_names, preprocessing(net)))
     return manifest
 
 
 def preprocessing(net):
-    """What a file expects of an image."""
+    """The input that a file expects, in words."""
     return {
         "image_shape": net.input_shape[1:],
         "layout": "height, width, channels",
-        "pixels": "float32 in [0, 1]: 8-bit values divided by 255; int8 files want round(x / scale) + zero_point",
+        "pixels": "float32 in [0, 1]: 8-bit values divided by 255; int8 files expect round(x / scale) + zero_point",
         "normalisation": "inside the file",
-        "scores": "logits, one a class, in the order of labels.txt",
+        "scores": "logits, one per class, in the order of labels.txt",
     }
 
 
 def current(config):
-    """The manifest of an earlier export of this very net, None without one or where a file is not what it says."""
-    path = Path(config.workdir) / "export" / "manifest.json"
-    manifest = rundir.read_json(path) if path.exists() else {}
-    if "files" not in manifest:
+    """The Manifest of an earlier export of this net. None where there is none, or where a file or the net differs."""
+    run = RunDirectory.open(config.workdir)
+    path = run.export / "manifest.json"
+    if not path.exists():
         return None
-    digests = {path.parent / row["file"]: row.get("sha256") for row in manifest["files"]}
-    digests[Path(config.workdir) / "model.keras"] = manifest.get("model_sha256")
+    manifest = read(path, Manifest)
+    digests = {run.export / file.file: file.sha256 for file in manifest.files} | {run.net_path: manifest.model_sha256}
+    same = all(file.exists() and digest(file) == expected for file, expected in digests.items())
+    return manifest if same else None
+
+
+def covers(manifest, config):
+    """Whether an export with these flags would write the same files and the same comparison."""
+    attack, attacked = manifest.attack, min(config.attack_images, manifest.num_images)
     return (
-        manifest if all(file.exists() and rundir.digest(file) == digest for file, digest in digests.items()) else None
+        set(config.formats) <= {each.format for each in (*manifest.files, *manifest.left_out)}
+        and (attack.steps, attack.seed, attack.num_images) == (config.steps, config.seed, attacked)
+        and config.num_images in (None, manifest.num_images)
     )
 
 
-def compactable(workdir, net):
-    """What `compact` starts from: of ATMC's run the factors, of which it multiplies out those that do not pay."""
-    path = Path(workdir) / "factorised.keras"
-    return atmc.halved(load_net(path)) if path.exists() else net
+def extended(config, manifest):
+    """`config` with the formats in `manifest` too, so that an export keeps their files."""
+    wanted = {*config.formats, *(file.format for file in manifest.files)}
+    return dataclasses.replace(config, formats=tuple(name for name in FORMATS if name in wanted))
+
+
+def sources(run, net, compacts):
+    """({whether compact: (net, the equivalent net that is converted)}, why there is no compact one or "")."""
+    found = {False: (net, net)}
+    if not compacts:
+        return found, ""
+    try:
+        smaller = compact(compactable(run, net))
+    except ValueError as error:
+        return found, in_one_line(error)
+    return found | {True: (smaller, columns_as_channels(smaller))}, ""
+
+
+def in_one_line(error):
+    return " ".join(str(error).split())[:500]
+
+
+def compactable(run, net):
+    """The net for `compact`: an ATMC run's factorised one, as `compact` merges factors where that saves operations."""
+    return atmc.halved(load_net(run.factorised_path)) if run.factorised_path.exists() else net
 
 
 def size(net):
-    """Parameters and multiply-adds of a net: what compaction makes smaller, without the zeros that columns add."""
+    """Parameters and multiply-adds of a net."""
     return {"parameters": net.count_params(), "multiply_adds": sum(multiply_adds(net).values())}
 
 
-def in_batches(function, x, batch_size=500):
-    """function over images [N, ...] in batches, as one array."""
-    return np.concatenate([function(x[start : start + batch_size]) for start in range(0, len(x), batch_size)])
-
-
-def attacked(logits_fn, x, y, attack, config):
-    """PGD examples of the Keras net for the first images, and their labels."""
+def adversarial_images(logits_fn, x, y, attack, config):
+    """Adversarial images that PGD crafts on the Keras net from the first images, and their labels."""
     x, y = x[: config.attack_images], y[: config.attack_images]
     craft = tf.function(lambda x, y: pgd(logits_fn, x, y, seed=(config.seed, 0), **attack))
     return craft(x, y).numpy(), y
 
 
-def proven(path, name, x, y, logits, x_adv, y_adv):
-    """The manifest's record of a file, compared in every installed runtime; accuracies are of the first of them."""
-    content = path.read_bytes()
-    record = {
-        "file": f"model_{name}.tflite",
-        "format": name,
-        "bytes": len(content),
-        "gzip_bytes": len(gzip.compress(content, mtime=0)),
-        "sha256": rundir.digest(path),
-    }
-    runtimes = tflite.installed_runtimes()
-    compared = []
-    for runtime in runtimes:
+def checked_file(path, name, source, x, y, logits, x_adv, y_adv):
+    """The ExportedFile of a file, compared in every installed runtime; the accuracies are of the first runtime.
+
+    source: the Keras net in the file, without the zeros that `columns_as_channels` adds.
+    """
+    content, compared, accuracies = path.read_bytes(), [], {}
+    for runtime in tflite.installed_runtimes():
         scores, agreed = compare(path, name, runtime.split()[0], x, logits)
-        compared.append({"runtime": runtime, **agreed})
-        if runtime == runtimes[0]:
-            record["clean_accuracy"] = float(np.mean(scores.argmax(-1) == y))
+        compared.append(Compared(runtime=runtime, **agreed))
+        if not accuracies:
             under_attack = tflite.scores(tflite.interpreter(path, runtime.split()[0]), x_adv)
-            record["robust_accuracy"] = float(np.mean(under_attack.argmax(-1) == y_adv))
-    record["agreement"] = min(each["agreement"] for each in compared)
-    record["max_abs_diff"] = max(each["max_abs_diff"] for each in compared)
-    record["runtimes"] = compared
-    return record
+            accuracies = {
+                "clean_accuracy": float(np.mean(scores.argmax(-1) == y)),
+                "robust_accuracy": float(np.mean(under_attack.argmax(-1) == y_adv)),
+            }
+    return ExportedFile(
+        file=f"model_{name}.tflite",
+        format=name,
+        bytes=len(content),
+        gzip_bytes=len(gzip.compress(content, mtime=0)),
+        sha256=digest(path),
+        **accuracies,
+        agreement=min(each.agreement for each in compared),
+        max_abs_diff=max(each.max_abs_diff for each in compared),
+        runtimes=tuple(compared),
+        **size(source),
+    )
 
 
 def show(manifest, folder):
     """Prints the manifest as a table."""
-    attack = manifest["attack"]
+    attack = manifest.attack
     table = Table(
         Column("format", no_wrap=True), "bytes", "gzip", "clean", "under PGD*", "agrees", "|diff|",
-        title=f"{folder}: {manifest['num_images']:,} test images",
-        caption=f"* examples of the Keras net, {attack['norm']} eps {attack['eps']:g}, {attack['steps']} steps,"
-        f" {attack['num_images']:,} images",
+        title=f"{folder}: {manifest.num_images:,} test images",
+        caption=f"* crafted on the Keras net, {attack.norm} eps {attack.eps:g}, {attack.steps} steps,"
+        f" {attack.num_images:,} images",
     )  # fmt: skip
-    for row in manifest["files"]:
-        numbers = [f"{row[key]:,}" for key in ("bytes", "gzip_bytes")]
-        fractions = [f"{row[key]:.2%}" for key in ("clean_accuracy", "robust_accuracy", "agreement")]
-        table.add_row(row["format"], *numbers, *fractions, f"{row['max_abs_diff']:.2g}")
+    for file in manifest.files:
+        fractions = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy, file.agreement)]
+        table.add_row(file.format, f"{file.bytes:,}", f"{file.gzip_bytes:,}", *fractions, f"{file.max_abs_diff:.2g}")
     console = Console(markup=False)
     console.print(table)
-    smaller = next((row for row in manifest["files"] if FORMATS[row["format"]].compact), None)
+    smaller = next((file for file in manifest.files if FORMATS[file.format].compact), None)
     if smaller:
-        counts = [f"{smaller[key]:,} of {manifest[key]:,}" for key in ("parameters", "multiply_adds")]
-        console.print("compact: {} parameters, {} multiply-adds".format(*counts), highlight=False)
-    for flag in manifest["flags"]:
+        console.print(
+            f"compact: {smaller.parameters:,} of {manifest.parameters:,} parameters, {smaller.multiply_adds:,} of"
+            f" {manifest.multiply_adds:,} multiply-adds",
+            highlight=False,
+        )
+    for flag in manifest.flags:
         console.print(f"warning: {flag}", highlight=False, soft_wrap=True)
-    for row in manifest["left_out"]:
-        console.print(f"left out: {row['format']}: {row['reason']}", highlight=False, soft_wrap=True)
+    show_left_out(manifest, [left.format for left in manifest.left_out])
+
+
+def show_left_out(manifest, formats):
+    """Prints why some of `formats` were left out."""
+    for left in manifest.left_out:
+        if left.format in formats:
+            Console(markup=False).print(f"left out: {left.format}: {left.reason}", highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """Robust and small convolutional nets: adversarial training, compression, evaluation, export.
 
-Data flows one way, and every stage leaves plain files in one run directory:
+Data flows one way; every stage writes plain files to one run directory:
 
     data -> models -> attacks -> projections -> compression -> training -> evaluation -> export
 
@@ -17,10 +17,10 @@ Biases and batch-norm variables are never pruned and never counted. Every net re
 
 import os
 
-# tensorflow-model-optimization works with Keras 2 only; the choice must precede TensorFlow's import.
+# tensorflow-model-optimization works with Keras 2 only; this must be set before TensorFlow is imported.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves oneDNN's kernels off on some CPUs where they are faster too (benchmarks/onednn.py).
+# TensorFlow disables oneDNN's kernels on some CPUs where they are faster (benchmarks/onednn.py).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"

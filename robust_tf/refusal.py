@@ -1,5 +1,5 @@
-"""Refusal: input that cannot be used."""
+"""The error for input that a command cannot use."""
 
 
 class Refusal(Exception):
-    """One line for the user: what was expected and what came. Commands print it and exit with code 2."""
+    """One line for the user: what was expected and what was given. Commands print it and exit with code 2."""

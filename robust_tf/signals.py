@@ -1,4 +1,4 @@
-"""What a process does when a signal comes."""
+"""Signal handlers that are set for a while."""
 
 import contextlib
 import signal
@@ -7,17 +7,17 @@ import threading
 
 @contextlib.contextmanager
 def handled(number, handler):
-    """The signal `number` calls `handler`, as of signal.signal, in place of what it did before."""
+    """Within this context the signal `number` calls `handler`, as in signal.signal; then the old handler is back."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be handled
+        yield  # Python sets signal handlers in the main thread only
         return
-    before = signal.signal(number, handler)
+    previous = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(number, before)
+        signal.signal(number, previous)
 
 
 def on_sigterm(call):
-    """SIGTERM, which asks a process to end, calls call()."""
+    """Within this context SIGTERM, the request to end the process, calls call()."""
     return handled(signal.SIGTERM, lambda *_: call())

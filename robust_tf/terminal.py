@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a long command: a progress bar, and not the chatter of libraries."""
+"""Terminal output of long commands: progress bars, and silence from libraries."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_bar():
-    """A bar of work done, time spent and time left, for `add_task(name, total=, unit=)`.
+    """A progress bar with elapsed and remaining time, for `add_task(name, total=, unit=)`.
 
-    Use it as a context, so that an error takes it off the screen too.
+    Use it as a context manager, so that it is removed from the screen after an error too.
     """
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]},")]
     columns += [TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("left")]
@@ -18,12 +18,12 @@ def progress_bar():
 
 
 def sequence_progress(progress, prefix=""):
-    """A bar for each attack of a sequence, with the running robust accuracy: advance(name, done, of, accuracy)."""
+    """A bar for each attack of a sequence, with the robust accuracy so far: advance(name, done, total, accuracy)."""
     tasks = {}
 
-    def advance(name, done, of, accuracy):
+    def advance(name, done, total, accuracy):
         if name not in tasks:
-            tasks[name] = progress.add_task(name, total=of, unit="images")
+            tasks[name] = progress.add_task(name, total=total, unit="images")
         progress.update(tasks[name], completed=done, description=f"{prefix}{name}, {accuracy:.2%} robust")
 
     return advance
@@ -31,9 +31,9 @@ def sequence_progress(progress, prefix=""):
 
 @contextlib.contextmanager
 def quiet():
-    """Sends the process' stderr to nowhere: TensorFlow and TFLite write there what no setting silences.
+    """Discards the process's stderr: TensorFlow and TFLite write messages to it that no setting silences.
 
-    Exceptions come through as ever.
+    Exceptions are raised as usual.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

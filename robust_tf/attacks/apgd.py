@@ -1,17 +1,19 @@
-"""Auto-PGD (Croce and Hein, arXiv 2003.01690): projected gradient ascent with momentum that tunes its own step size."""
+"""Auto-PGD (Croce and Hein, arXiv 2003.01690): projected gradient ascent with momentum that adapts its step size."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.attacks import ATTACKS
+from robust_tf.attacks.seeds import derived
 from robust_tf.refusal import Refusal
 
-TARGETS = 9  # of the targeted form: the best wrong classes
+TARGETS = 9  # target classes of a targeted attack: the wrong classes of largest logits
 
 
 def cross_entropy(z, y, target):
-    """CE of each image, [B]."""
+    """Cross-entropy of each image, [B]."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
 
 
@@ -31,27 +33,27 @@ def targeted_dlr(z, y, target):
 
 
 def apgd_ce(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
-    """Auto-PGD on the cross-entropy in the L-inf ball, the best of `restarts` runs for each image.
+    """Auto-PGD on the cross-entropy in the L-inf ball, the best of all restarts for each image.
 
         z = Pi(x_k + alpha sign(grad));   x_{k+1} = Pi(x_k + 0.75 (z - x_k) + 0.25 (x_k - x_{k-1})),   x_1 = z
 
-    from x + eps t / max|t| with t uniform, alpha_0 = 2 eps. At its checkpoints an image's alpha is halved, and it goes
-    on from its best point, if fewer than 75 % of the steps since the last one raised the loss, or if alpha stayed and
-    the best loss did too.
+    The start is x + eps t / max|t| with t uniform; alpha_0 = 2 eps. At a checkpoint of the step size an image's alpha
+    is halved and it continues from its best point if fewer than 75 % of the gradient steps since the last checkpoint
+    raised the loss, or if alpha was not halved at the last checkpoint and the best loss has not increased since.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K].
       x: images [B, H, W, C] float32 in [0, 1].
       y: labels [B].
       eps: radius in pixels of [0, 1].
-      steps: gradient steps of a run.
-      restarts: runs; an image that one breaks is not attacked again.
+      steps: gradient steps of a restart.
+      restarts: number of restarts; an image that is misclassified is not attacked again.
       seed: one integer or several.
 
     Returns:
-      x_adv [B, H, W, C]: misclassified where one was found, else of the largest loss; x where eps = 0.
+      x_adv [B, H, W, C]: a misclassified image if one was found, else that of the largest loss; x if eps = 0.
     """
-    return _runs(logits_fn, x, y, cross_entropy, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
+    return _attack(logits_fn, x, y, cross_entropy, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
 
 
 def apgd_dlr(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
@@ -59,56 +61,56 @@ def apgd_dlr(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
 
     Raises Refusal below 3 classes.
     """
-    _needs_classes("apgd_dlr", logits_fn, x, 3)
-    return _runs(logits_fn, x, y, dlr, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
+    _check_classes("apgd_dlr", logits_fn, x)
+    return _attack(logits_fn, x, y, dlr, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
 
 
 def apgd_t(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
-    """As `apgd_ce` on the targeted ratio, a run for each of the 9 wrong classes of largest logits at x.
+    """As `apgd_ce` on the targeted ratio, once for each of the 9 wrong classes of largest logits at x.
 
     Raises Refusal below 4 classes.
     """
-    classes = _needs_classes("apgd_t", logits_fn, x, 4)
-    runs = [(restart, rank) for restart in range(restarts) for rank in range(min(TARGETS, classes - 1))]
-    return _runs(logits_fn, x, y, targeted_dlr, runs, eps, steps, seed)
+    classes = _check_classes("apgd_t", logits_fn, x)
+    attempts = [(restart, rank) for restart in range(restarts) for rank in range(min(TARGETS, classes - 1))]
+    return _attack(logits_fn, x, y, targeted_dlr, attempts, eps, steps, seed)
 
 
 def wrong_classes(z, y):
-    """Classes but y by falling logit, [B, K - 1]."""
+    """All classes but y by decreasing logit, [B, K - 1]."""
     others = z - 1e9 * tf.one_hot(y, z.shape[-1])
     return tf.argsort(others, direction="DESCENDING", stable=True)[:, :-1]
 
 
-def _needs_classes(name, logits_fn, x, least):
-    classes = logits_fn(x[:1]).shape[-1]
+def _check_classes(name, logits_fn, x):
+    classes, least = logits_fn(x[:1]).shape[-1], ATTACKS[name].least_classes
     if classes < least:
-        raise Refusal(f"{name}: expected at least {least} classes, which its loss ranks; got {classes}")
+        raise Refusal(f"{name}: expected at least {least} classes; got {classes}")
     return classes
 
 
-def _runs(logits_fn, x, y, loss, runs, eps, steps, seed):
-    """One run after the other, given as (restart, rank of the target), on the images that are still to break."""
+def _attack(logits_fn, x, y, loss, attempts, eps, steps, seed):
+    """Makes attempts, (restart, rank of the target class), one after the other on the images not yet misclassified."""
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
-    run = _compiled(logits_fn, loss, steps)
+    ascend = _compiled(logits_fn, loss, steps)
     z = logits_fn(x)
     targets = wrong_classes(z, y)
     x_adv = x
     left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
-    for numbers in runs:
+    for restart, rank in attempts:
         if not len(left):
             break
-        seeds = np.random.SeedSequence([*np.atleast_1d(seed), *numbers]).generate_state(2).astype(np.int32)
-        given = (tf.gather(part, left) for part in (x, y, targets[:, numbers[1]]))
-        found, broken = run(*given, tf.constant(eps, tf.float32), tf.constant(seeds))
+        seeds = derived(seed, restart, rank)
+        given = (tf.gather(part, left) for part in (x, y, targets[:, rank]))
+        found, broken = ascend(*given, tf.constant(eps, tf.float32), tf.constant(seeds))
         x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], found)
         left = tf.boolean_mask(left, ~broken)
     return x_adv
 
 
 def checkpoints(steps):
-    """The steps at which alpha may be halved: at 0.22 n, then after gaps that shrink by 0.03 n down to 0.06 n."""
+    """The gradient steps at which alpha may be halved: 0.22 n, then gaps that shrink by 0.03 n down to 0.06 n."""
     gap, least, shrink = (max(int(share * steps), 1) for share in (0.22, 0.06, 0.03))
     at, step = [], gap
     while step <= steps:
@@ -120,10 +122,10 @@ def checkpoints(steps):
 
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn, loss_of, steps):
-    """One run as a graph: (x, y, target, eps, seed [2]) -> x_adv, whether it is misclassified [B]."""
+    """One attempt as a graph: (x, y, target, eps, seed [2]) -> x_adv, whether it is misclassified [B]."""
     at = checkpoints(steps)
     gaps = dict(zip(at, np.diff([0, *at])))
-    # For each step: the steps since the last checkpoint where it is one, else 0.
+    # For each gradient step: the steps since the last checkpoint if it is a checkpoint, else 0.
     gap_at = tf.constant([0] + [int(gaps.get(step, 0)) for step in range(1, steps + 1)])
 
     def measure(x_adv, y, target):
@@ -135,8 +137,8 @@ def _compiled(logits_fn, loss_of, steps):
             total = tf.reduce_sum(loss)
         return loss, tape.gradient(total, x_adv, unconnected_gradients="zero"), tf.argmax(z, -1, tf.int32) != y
 
-    def run(x, y, target, eps, seed):
-        pick = lambda which, a, b: tf.where(which[:, None, None, None], a, b)  # noqa: E731
+    def ascend(x, y, target, eps, seed):
+        pick = lambda which, a, b: tf.where(which[:, None, None, None], a, b)
         low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
         t = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
         start = tf.clip_by_value(x + eps * t / tf.reduce_max(tf.abs(t), (1, 2, 3), keepdims=True), low, high)
@@ -144,7 +146,7 @@ def _compiled(logits_fn, loss_of, steps):
         zeros = tf.zeros_like(loss)
 
         def step(i, now, before, grad, loss, alpha, rises, stayed, best, best_loss, best_grad, best_then, adv, broken):
-            """i steps are done: `now` is x_k, `before` x_{k-1}."""
+            """After i gradient steps `now` is x_k, `before` is x_{k-1}."""
             z = tf.clip_by_value(now + alpha[:, None, None, None] * tf.sign(grad), low, high)
             moved = tf.clip_by_value(now + 0.75 * (z - now) + 0.25 * (now - before), low, high)
             new = tf.where(i == 0, z, moved)
@@ -173,10 +175,10 @@ def _compiled(logits_fn, loss_of, steps):
             0, start, start, grad, loss, zeros + 2 * eps, zeros, tf.zeros_like(broken),
             start, loss, grad, loss, start, broken,
         )  # fmt: skip
-        going = lambda i, *state: (i < steps) & ~tf.reduce_all(state[-1])  # noqa: E731
+        going = lambda i, *state: (i < steps) & ~tf.reduce_all(state[-1])
         *_, best, _, _, _, adv, broken = tf.while_loop(going, step, state)
         return pick(broken, adv, best), broken
 
     image = tf.TensorSpec((None, None, None, None))
     label, scalar, pair = tf.TensorSpec((None,), tf.int32), tf.TensorSpec(()), tf.TensorSpec((2,), tf.int32)
-    return tf.function(run, input_signature=(image, label, label, scalar, pair))
+    return tf.function(ascend, input_signature=(image, label, label, scalar, pair))

@@ -1,6 +1,6 @@
-"""The geometry of an attack: projection, steepest ascent and uniform draw for each norm ball.
+"""For each norm ball: projection onto it, direction of steepest ascent, uniform sample.
 
-Each function sees a batch of perturbations [B, ...] and treats every image on its own.
+Each function takes a batch of perturbations [B, ...] and treats every image separately.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Ball(NamedTuple):
-    """project(delta, eps), ascend(grad) of unit norm, uniform(shape, eps, seed [2])."""
+    """project(delta, eps); ascend(grad), of unit norm; uniform(shape, eps, seed [2])."""
 
     project: callable
     ascend: callable

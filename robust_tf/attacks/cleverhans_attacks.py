@@ -1,6 +1,6 @@
-"""FGSM, IFGSM, MIM and PGD driven by CleverHans 4.0 (TensorFlow 2), with restarts on top: the attacks of evaluation.
+"""FGSM, IFGSM, MIM and PGD of CleverHans 4.0 (TensorFlow 2), with restarts added: attacks of evaluation.
 
-CleverHans wants the labels, both clip bounds and `rand_init` spelled out, and its own checks off (they assert on
+CleverHans needs the labels, both clip bounds and `rand_init` as arguments, and its own checks off (they assert on
 tensors). Call it outside a `tf.function`, with one `logits_fn` object for all batches: its gradient is compiled
 once per object. Its random starts come from TensorFlow's global generator, which is seeded here.
 """
@@ -12,6 +12,8 @@ from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
 from robust_tf.attacks import default_alpha
+from robust_tf.attacks.margin import margin
+from robust_tf.attacks.seeds import derived
 
 ORDERS = {"linf": np.inf, "l2": 2}
 
@@ -40,7 +42,7 @@ def ifgsm(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
 def mim(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
     """IFGSM along a sum of gradients, each divided by its mean absolute value (Dong et al., arXiv 1710.06081).
 
-    The better of x and the last point; parameters as in `pgd`, the sum decays with 1.
+    Returns the better of x and the last point. Parameters as in `pgd`; the decay factor of the sum is 1.
     """
     alpha = default_alpha(eps, steps) if alpha is None else alpha
     x_adv = momentum_iterative_method(
@@ -51,18 +53,18 @@ def mim(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
 
 
 def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_start=True, restarts=1, seed=0):
-    """Projected gradient descent (Madry et al., arXiv 1706.06083), the best of `restarts` runs for each image.
+    """Projected gradient descent (Madry et al., arXiv 1706.06083), the best of all restarts for each image.
 
-    Best is the smallest margin z_y - max_{i != y} z_i, which is negative where the image is misclassified; x itself
-    takes part, so the attack is never weaker than none.
+    The best point has the smallest margin z_y - max_{i != y} z_i, which is negative for a misclassified image; x itself
+    is a candidate, so that the attack never raises the accuracy.
 
     Args:
       logits_fn, x, y, eps, norm: as in `fgsm`.
       steps: gradient steps.
       alpha: step size in pixels, at most eps; None means min(eps, 2.5 eps / steps).
-      random_start: starts at a random point of the ball, else at x.
-      restarts: runs from different random starts.
-      seed: of the random starts, one integer or several.
+      random_start: whether to start at a random point of the ball; if not, at x.
+      restarts: number of random starts.
+      seed: seed of the random starts, one integer or several.
 
     Returns:
       x_adv [B, H, W, C].
@@ -70,7 +72,7 @@ def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_star
     alpha = default_alpha(eps, steps) if alpha is None else alpha
     best, least = x, margin(logits_fn(x), y)
     for restart in range(restarts):
-        tf.random.set_seed(int(np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(1)[0]))
+        tf.random.set_seed(int(derived(seed, restart, count=1).view(np.uint32)[0]))
         x_adv = projected_gradient_descent(
             logits_fn, x, eps, alpha, steps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0,
             rand_init=random_start, sanity_checks=False,
@@ -79,9 +81,3 @@ def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_star
         best = tf.where((now < least)[:, None, None, None], x_adv, best)
         least = tf.minimum(now, least)
     return best
-
-
-def margin(z, y):
-    """z_y - max_{i != y} z_i of each image, [B]; logits z [B, K]."""
-    own = tf.one_hot(y, z.shape[-1], dtype=z.dtype)
-    return tf.reduce_sum(z * own, -1) - tf.reduce_max(z - own * z.dtype.max, -1)

@@ -6,41 +6,42 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import default_alpha
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks.margin import margin
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import derived
 
-INSIDE = 1 - 1e-6  # of tanh's range, so that pixels 0 and 1 have a finite w
+INSIDE = 1 - 1e-6  # fraction of tanh's range that is used, so that pixels 0 and 1 have a finite w
 BETAS, TINY = (0.9, 0.999), 1e-8  # Adam's
 
 
-def cw_l2(logits_fn, x, y, *, eps, steps=100, searches=9, first_c=1.0, learning_rate=0.05):
-    """Looks for the nearest misclassified image in L2; it counts where it is within eps.
+def cw_l2(logits_fn, x, y, *, eps, steps=100, searches=9, initial_c=1.0, learning_rate=0.05):
+    """Searches for the nearest misclassified image in L2; succeeds if it is within eps.
 
         min over w  ||x' - x||_2^2 + c max(z_y - max_{i != y} z_i, 0),   x' = (tanh(w) + 1) / 2
 
-    by Adam from x, its learning rate falling to 0, for each image with a c of its own: halfway between the largest that
-    failed and the smallest that succeeded, ten times as large while none has. CleverHans' form takes y for the target
-    class.
+    minimised by Adam from x, with a learning rate that decreases to 0. Each image has its own c: the midpoint of the
+    largest c that failed and the smallest that succeeded, or ten times the last c while none has succeeded. CleverHans'
+    version takes y for the target class.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K].
       x: images [B, H, W, C] float32 in [0, 1].
       y: labels [B].
       eps: L2 length, of pixels in [0, 1].
-      steps: of Adam for each c.
-      searches: values of c.
-      first_c: the first of them.
-      learning_rate: Adam's first, in units of w.
+      steps: gradient steps of Adam for each c.
+      searches: number of values of c.
+      initial_c: the first value of c.
+      learning_rate: Adam's initial learning rate, in units of w.
 
     Returns:
-      x_adv [B, H, W, C]: the nearest misclassified image where one is within eps, else x.
+      x_adv [B, H, W, C]: the nearest misclassified image if it is within eps, else x.
     """
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
     search = _compiled(logits_fn, steps, learning_rate)
     nearest, distance = x, tf.where(margin(logits_fn(x), y) < 0, 0.0, np.inf)
-    c, low, high = (tf.fill(y.shape, float(value)) for value in (first_c, 0.0, np.inf))
+    c, low, high = (tf.fill(y.shape, float(value)) for value in (initial_c, 0.0, np.inf))
     for _ in range(searches):
         found, length = search(x, y, c)
         closer = length < distance
@@ -54,7 +55,7 @@ def cw_l2(logits_fn, x, y, *, eps, steps=100, searches=9, first_c=1.0, learning_
 
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn, steps, learning_rate):
-    """(x, y, c [B]) -> the nearest misclassified image on Adam's way, and its distance: inf where there was none."""
+    """(x, y, c [B]) -> the nearest misclassified image that Adam visits, and its distance, inf if there is none."""
     image = tf.TensorSpec((None, None, None, None))
 
     @tf.function(input_signature=(image, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))))
@@ -87,14 +88,14 @@ def _compiled(logits_fn, steps, learning_rate):
 def cw_linf(logits_fn, x, y, *, eps, steps=100, alpha=None, restarts=1, seed=0):
     """Projected gradient ascent on Carlini and Wagner's margin, max_{i != y} z_i - z_y, in the L-inf ball.
 
-    The margin's gradient does not vanish for confident nets, as the cross-entropy's does.
+    The margin's gradient does not vanish for confident nets; that of the cross-entropy does.
 
     Args:
       logits_fn, x, y: as in `cw_l2`.
       eps: radius in pixels of [0, 1].
       steps: gradient steps.
       alpha: step size in pixels; None means min(eps, 2.5 eps / steps).
-      restarts: runs from different uniform starts; the point of the smallest margin is kept, x among them.
+      restarts: number of uniform random starts; the point of the smallest margin is returned, x included.
       seed: one integer or several.
 
     Returns:
@@ -105,7 +106,7 @@ def cw_linf(logits_fn, x, y, *, eps, steps=100, alpha=None, restarts=1, seed=0):
     best, least = x, margin(logits_fn(x), y)
     size = tf.constant(default_alpha(eps, steps) if alpha is None else alpha, tf.float32)
     for restart in range(restarts):
-        seeds = np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(2).astype(np.int32)
+        seeds = derived(seed, restart)
         x_adv, now = run(x, y, tf.constant(eps, tf.float32), size, tf.constant(seeds))
         best = tf.where((now < least)[:, None, None, None], x_adv, best)
         least = tf.minimum(now, least)

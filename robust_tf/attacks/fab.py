@@ -1,4 +1,4 @@
-"""FAB (Croce and Hein, arXiv 1907.02044), L-inf: small steps to the linearised decision boundary, biased to x."""
+"""FAB (Croce and Hein, arXiv 1907.02044), L-inf: small steps to the linearised decision boundary, biased towards x."""
 
 import functools
 
@@ -6,46 +6,48 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks.apgd import TARGETS, wrong_classes
+from robust_tf.attacks.seeds import derived
 
-BIAS_MAX = 0.1  # beta: most weight that the step from x gets
-OVERSHOOT = 1.05  # how far beyond the linearised boundary a step goes
-BACKWARD = 0.9  # how much of the distance to x remains after a misclassified point
+BIAS_MAX = 0.1  # largest beta, the weight of the step from x
+OVERSHOOT = 1.05  # factor on the step to the linearised boundary
+BACKWARD = 0.9  # fraction of the distance to x that remains after a misclassified point
 
 
 def fab(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
-    """Looks for the nearest misclassified image; it counts where it is within eps.
+    """Searches for the nearest misclassified image; succeeds if it is within eps.
 
-    With d_l = z_l - z_y and its gradient g_l, the nearest boundary is that of the class of least |d_l| / ||g_l||_1.
-    Both the point and x are projected onto it, within [0, 1], to x_p and o_p; the next point is
+    With d_l = z_l - z_y and its gradient g_l, the nearest boundary is that of the class with the smallest
+    |d_l| / ||g_l||_1. Both the point and x are projected onto it, within [0, 1], to x_p and o_p; the next point is
 
         (1 - beta) (point + 1.05 (x_p - point)) + beta (x + 1.05 (o_p - x)),   beta = min(a / (a + a_0), 0.1)
 
-    with a and a_0 the distances of the two projections. From a misclassified point it goes back to 0.9 of the way.
+    with a and a_0 the distances of the two projections. A misclassified point is moved back to
+    0.9 of its distance to x.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K].
       x: images [B, H, W, C] float32 in [0, 1].
       y: labels [B].
       eps: radius in pixels of [0, 1].
-      steps: gradient steps of a run.
-      restarts: runs; the first starts at x, others at x + 0.5 min(eps, best distance) t / max|t|, t uniform. An image
-        that one breaks is not attacked again.
+      steps: gradient steps of a restart.
+      restarts: number of restarts; the first starts at x, others at x + 0.5 min(eps, best distance) t / max|t|, t
+        uniform. An image that is misclassified within eps is not attacked again.
       seed: one integer or several.
 
     Returns:
-      x_adv [B, H, W, C]: the nearest misclassified image where one is within eps, else x.
+      x_adv [B, H, W, C]: the nearest misclassified image if it is within eps, else x.
     """
-    return _runs(logits_fn, x, y, [(restart, None) for restart in range(restarts)], eps, steps, seed)
+    return _attack(logits_fn, x, y, [(restart, None) for restart in range(restarts)], eps, steps, seed)
 
 
 def fab_t(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
     """As `fab`, towards one class at a time: the 9 wrong classes of largest logits at x."""
     targets = min(TARGETS, logits_fn(x[:1]).shape[-1] - 1)
-    runs = [(restart, rank) for restart in range(restarts) for rank in range(targets)]
-    return _runs(logits_fn, x, y, runs, eps, steps, seed)
+    attempts = [(restart, rank) for restart in range(restarts) for rank in range(targets)]
+    return _attack(logits_fn, x, y, attempts, eps, steps, seed)
 
 
-def _runs(logits_fn, x, y, runs, eps, steps, seed):
+def _attack(logits_fn, x, y, attempts, eps, steps, seed):
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
@@ -54,14 +56,14 @@ def _runs(logits_fn, x, y, runs, eps, steps, seed):
     x_adv, eps = x, tf.constant(eps, tf.float32)
     nearest = tf.fill(y.shape, 1.0)  # distance of the nearest misclassified image so far
     left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
-    for restart, rank in runs:
+    for restart, rank in attempts:
         if not len(left):
             break
         numbers = (restart, 0 if rank is None else 1 + rank)
-        seeds = np.random.SeedSequence([*np.atleast_1d(seed), *numbers]).generate_state(2).astype(np.int32)
+        seeds = derived(seed, *numbers)
         given = (tf.gather(part, left) for part in (x, y, targets[:, rank or 0], nearest))
-        run = _compiled(logits_fn, steps, rank is not None)
-        found, distance = run(*given, eps, tf.constant(restart > 0), tf.constant(seeds))
+        search = _compiled(logits_fn, steps, rank is not None)
+        found, distance = search(*given, eps, tf.constant(restart > 0), tf.constant(seeds))
         within = distance <= eps
         hit = tf.boolean_mask(left, within)[:, None]
         x_adv = tf.tensor_scatter_nd_update(x_adv, hit, tf.boolean_mask(found, within))
@@ -73,15 +75,15 @@ def _runs(logits_fn, x, y, runs, eps, steps, seed):
 def onto_hyperplane(x, w, c):
     """argmin_z ||z - x||_inf  subject to  <w, z - x> = c  and  0 <= z <= 1, for each image.
 
-    Every coordinate moves by min(t, room_i) towards sign(c) sign(w_i), where room_i is what [0, 1] leaves it; t solves
-    sum_i |w_i| min(t, room_i) = |c|. The left side is concave and piecewise linear, so that Newton's method from
-    |c| / ||w||_1 rises to the solution in as many steps as there are pieces in between. Where even t = 1 is too little
-    the box's corner nearest to the hyperplane is returned.
+    Every coordinate moves by min(t, room_i) in the direction sign(c) sign(w_i), where room_i is its distance to the
+    border of [0, 1]; t solves sum_i |w_i| min(t, room_i) = |c|. The left side is concave and piecewise linear, so that
+    Newton's method from |c| / ||w||_1 increases to the solution, in at most one step per linear piece; 12 steps are
+    made. If even t = 1 is too small, the corner of the box nearest to the hyperplane is returned.
 
     Args:
       x: images [B, H, W, C] in [0, 1].
-      w: normals of that shape.
-      c: how far the hyperplane is, [B].
+      w: normal vectors, shaped like x.
+      c: offsets of the hyperplanes, [B].
     """
     c = c[:, None, None, None]
     direction = tf.sign(c) * tf.sign(w)
@@ -98,10 +100,10 @@ def onto_hyperplane(x, w, c):
 
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn, steps, targeted):
-    """A run as a graph: (x, y, target, nearest, eps, whether to start apart, seed) -> the image, its distance [B]."""
+    """One attempt as a graph: (x, y, target, nearest, eps, random_start, seed) -> the image, its distance [B]."""
 
     def boundary(point, y, target):
-        """Of the nearest linearised boundary: d_l [B] and its gradient; and whether the point is misclassified [B]."""
+        """d_l [B] and its gradient for the nearest linearised boundary; whether the point is misclassified [B]."""
         with tf.GradientTape(persistent=not targeted, watch_accessed_variables=False) as tape:
             tape.watch(point)
             z = logits_fn(point)
@@ -124,11 +126,11 @@ def _compiled(logits_fn, steps, targeted):
     def largest(delta):
         return tf.reduce_max(tf.abs(delta), (1, 2, 3))
 
-    def run(x, y, target, nearest, eps, apart, seed):
-        wide = lambda a: a[:, None, None, None]  # noqa: E731
+    def search(x, y, target, nearest, eps, random_start, seed):
+        wide = lambda a: a[:, None, None, None]
         t = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
         moved = x + wide(0.5 * tf.minimum(eps, nearest) / largest(t)) * t
-        start = tf.clip_by_value(tf.where(apart, moved, x), 0.0, 1.0)
+        start = tf.clip_by_value(tf.where(random_start, moved, x), 0.0, 1.0)
 
         def step(i, point, best, distance):
             d, gradient, _ = boundary(point, y, target)
@@ -151,4 +153,4 @@ def _compiled(logits_fn, steps, targeted):
 
     image, label, margins = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))
     flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((2,), tf.int32)
-    return tf.function(run, input_signature=(image, label, label, margins, tf.TensorSpec(()), flag, pair))
+    return tf.function(search, input_signature=(image, label, label, margins, tf.TensorSpec(()), flag, pair))

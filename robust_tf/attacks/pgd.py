@@ -1,4 +1,4 @@
-"""Projected gradient descent (Madry et al., arXiv 1706.06083), in the graph: the attack of training."""
+"""Projected gradient descent (Madry et al., arXiv 1706.06083), in the graph: the training attack."""
 
 import tensorflow as tf
 
@@ -7,7 +7,7 @@ from robust_tf.attacks.starts import start
 
 
 def step_size(eps, steps):
-    """alpha = min(eps, 2.5 * eps / steps), the thesis' step size; eps where steps = 0."""
+    """alpha = min(eps, 2.5 * eps / steps), the thesis' step size; eps if steps = 0."""
     return tf.minimum(eps, 2.5 * eps / tf.cast(tf.maximum(steps, 1), tf.float32))
 
 
@@ -27,7 +27,7 @@ def pgd(
 ):
     """x_adv <- clip_[0,1](x + Pi_eps(x_adv + alpha * ascend(grad L(x_adv)) - x)), `steps` times.
 
-    L is summed over the batch, so that each image's gradient is its own.
+    L is summed over the batch, so that each image's gradient depends on this image only.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K], in inference mode.
@@ -37,10 +37,10 @@ def pgd(
       steps: gradient steps; may be a variable.
       alpha: step size in the unit of eps; None means `step_size`.
       norm: "linf" or "l2".
-      starts: names of `attacks.starts`, one drawn for each image; none starts at x (IFGSM).
+      starts: names of STARTS, one drawn at random for each image; without names the attack starts at x (IFGSM).
       seed: two integers that determine the start.
       objective: L of each image, logits [B, K] -> [B]; None means the cross-entropy with y.
-      share: which part of a larger batch x is, see `attacks.starts`.
+      share: (part, num_parts) if x is a part of a larger batch, see `starts.start`.
 
     Returns:
       x_adv [B, H, W, C].
@@ -50,7 +50,7 @@ def pgd(
     steps = tf.convert_to_tensor(steps, tf.int32)
     alpha = step_size(eps, steps) if alpha is None else alpha
     if objective is None:
-        objective = lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)  # noqa: E731
+        objective = lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
 
     def ascend(x_adv):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -59,6 +59,6 @@ def pgd(
         moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv, unconnected_gradients="zero"))
         return tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0)
 
-    # Keras traces train_step without AutoGraph, so the loop is spelled out.
-    step = lambda t, x_adv: (t + 1, ascend(x_adv))  # noqa: E731
+    # Keras traces train_step without AutoGraph, hence an explicit tf.while_loop.
+    step = lambda t, x_adv: (t + 1, ascend(x_adv))
     return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts, share)))[1]

@@ -1,11 +1,11 @@
-"""SPSA (Uesato et al., arXiv 1802.05666): gradients estimated from scores alone, followed by Adam, L-inf."""
+"""SPSA (Uesato et al., arXiv 1802.05666): gradients estimated from scores alone, Adam; L-inf."""
 
 import functools
 
-import numpy as np
 import tensorflow as tf
 
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks.margin import margin
+from robust_tf.attacks.seeds import derived
 
 BETAS, TINY = (0.9, 0.999), 1e-8  # Adam's
 
@@ -15,27 +15,27 @@ def spsa(logits_fn, x, y, *, eps, steps=100, samples=32, delta=0.01, learning_ra
 
         g = mean over random signs v in {-1, 1}^D of  (margin(x' + delta v) - margin(x' - delta v)) / (2 delta)  v
 
-    with Adam, projecting onto the ball and [0, 1] after each step; costs 2 * samples + 1 evaluations a step. An image
-    stays where it is misclassified first. CleverHans' form takes one image at a time.
+    with Adam, and projects onto the ball and [0, 1] after each step, which takes 2 * samples + 1 evaluations. An image
+    is not changed any more once it is misclassified. CleverHans' version takes one image at a time.
 
     Args:
       logits_fn: images [B, H, W, C] -> scores [B, K]; no gradient is taken.
       x: images [B, H, W, C] float32 in [0, 1].
       y: labels [B].
       eps: radius in pixels of [0, 1].
-      steps: of Adam.
-      samples: sign vectors a step.
-      delta: length of the probe in pixels.
+      steps: gradient steps of Adam.
+      samples: sign vectors per gradient step.
+      delta: step of the finite differences, in pixels.
       learning_rate: Adam's, in pixels.
       seed: one integer or several.
 
     Returns:
-      x_adv [B, H, W, C]: the point of the smallest margin, x among them.
+      x_adv [B, H, W, C]: the point of the smallest margin, x included.
     """
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
-    seeds = np.random.SeedSequence(np.atleast_1d(seed)).generate_state(2).astype(np.int32)
+    seeds = derived(seed)
     run = _compiled(logits_fn, steps, samples, delta, learning_rate)
     return run(x, y, tf.constant(eps, tf.float32), tf.constant(seeds))
 
@@ -46,7 +46,7 @@ def _compiled(logits_fn, steps, samples, delta, learning_rate):
 
     @tf.function(input_signature=(image, label, tf.TensorSpec(()), tf.TensorSpec((2,), tf.int32)))
     def run(x, y, eps, seed):
-        wide = lambda a: a[:, None, None, None]  # noqa: E731
+        wide = lambda a: a[:, None, None, None]
         low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
 
         def estimate(x_adv, step_seed):
@@ -72,7 +72,7 @@ def _compiled(logits_fn, steps, samples, delta, learning_rate):
             return t + 1, x_adv, m, v, tf.where(wide(better), x_adv, best), tf.where(better, now, least)
 
         zeros, least = tf.zeros_like(x), margin(logits_fn(x), y)
-        going = lambda t, *state: (t < steps) & tf.reduce_any(state[-1] >= 0)  # noqa: E731
+        going = lambda t, *state: (t < steps) & tf.reduce_any(state[-1] >= 0)
         return tf.while_loop(going, step, (0, x, zeros, zeros, x, least))[4]
 
     return run

@@ -5,49 +5,50 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks.margin import margin
+from robust_tf.attacks.seeds import derived
 
-# The share p of pixels in a square halves after each of these numbers of queries.
+# The fraction p of pixels in a square is halved after each of these numbers of queries.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-CHUNK = 50  # queries between looks at which images are broken
+CHUNK = 50  # queries between checks for misclassified images
 
 
-def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, first_share=0.8):
-    """Starts from vertical stripes of +-eps; each query adds +-2 eps, one sign a channel, in a random square.
+def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, initial_p=0.8):
+    """Starts from vertical stripes of +-eps; each query adds +-2 eps, one sign per channel, in a random square.
 
-    A query is kept where it lowers the margin z_y - max_{i != y} z_i, and an image is done where that is negative. The
-    square's side is round(sqrt(p H W)), with p = `first_share` halved at HALVINGS, not rescaled to `queries`.
+    A query is kept if it lowers the margin z_y - max_{i != y} z_i; an image is finished once its margin is negative.
+    The square's side is round(sqrt(p H W)); p = `initial_p` is halved at HALVINGS, which are not rescaled to `queries`.
 
     Args:
       logits_fn: images [B, H, W, C] -> scores [B, K]; no gradient is taken.
       x: images [B, H, W, C] float32 in [0, 1].
       y: labels [B].
       eps: radius in pixels of [0, 1].
-      queries: evaluations of each image in a run.
-      restarts: runs; an image that one breaks is not attacked again.
+      queries: evaluations of each image in a restart.
+      restarts: number of restarts; an image that is misclassified is not attacked again.
       seed: one integer or several.
-      first_share: p at the start.
+      initial_p: p at the start.
 
     Returns:
-      x_adv [B, H, W, C]: the point of the smallest margin, of the last run.
+      x_adv [B, H, W, C]: the point of the smallest margin of an image's last restart.
     """
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
     x_adv = x
-    left = tf.where(margin(logits_fn(x), y) >= 0)[:, 0]  # images that are still to break
+    left = tf.where(margin(logits_fn(x), y) >= 0)[:, 0]  # images that are not yet misclassified
     for restart in range(restarts):
-        key = np.random.SeedSequence([*np.atleast_1d(seed), restart]).generate_state(1).astype(np.int32)[0]
-        first, search = _compiled(logits_fn)
+        key = derived(seed, restart, count=1)[0]
+        stripes, search = _compiled(logits_fn)
         eps_now = tf.constant(eps, tf.float32)
         if len(left):
-            best, least = first(tf.gather(x, left), tf.gather(y, left), eps_now, key)
+            best, least = stripes(tf.gather(x, left), tf.gather(y, left), eps_now, key)
             x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], best)
             left, best, least = (tf.boolean_mask(part, least >= 0) for part in (left, best, least))
         for begin in range(1, queries, CHUNK):
             if not len(left):
                 break
-            sides = [side(query, first_share, *x.shape[1:3]) for query in range(begin, min(begin + CHUNK, queries))]
+            sides = [side(query, initial_p, *x.shape[1:3]) for query in range(begin, min(begin + CHUNK, queries))]
             best, least = search(
                 tf.gather(x, left), tf.gather(y, left), best, least, eps_now, tf.constant(sides), key, begin
             )
@@ -56,10 +57,10 @@ def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, first_shar
     return x_adv
 
 
-def side(query, first_share, height, width):
-    """Side of the square of query number `query`."""
-    share = first_share / 2 ** sum(query > halving for halving in HALVINGS)
-    return min(max(1, round(np.sqrt(share * height * width))), height, width)
+def side(query, initial_p, height, width):
+    """Side of the square of query number `query`, in pixels."""
+    p = initial_p / 2 ** sum(query > halving for halving in HALVINGS)
+    return min(max(1, round(np.sqrt(p * height * width))), height, width)
 
 
 def _signs(shape, seed):
@@ -70,7 +71,7 @@ def _signs(shape, seed):
 def _compiled(logits_fn):
     """The start and a chunk of queries as graphs; both return the best point so far and its margin [B]."""
 
-    def first(x, y, eps, key):
+    def stripes(x, y, eps, key):
         batch, _, width, channels = tf.unstack(tf.shape(x))
         start = tf.clip_by_value(x + eps * _signs((batch, 1, width, channels), (key, 0)), 0.0, 1.0)
         return start, margin(logits_fn(start), y)
@@ -82,7 +83,7 @@ def _compiled(logits_fn):
         def query(i, best, least):
             size = sides[i]
             seeds = tf.random.split((key, begin + i), 3)
-            draw = lambda seed, end: tf.random.stateless_uniform((batch, 1), seed, 0, end, tf.int32)  # noqa: E731
+            draw = lambda seed, end: tf.random.stateless_uniform((batch, 1), seed, 0, end, tf.int32)
             top, left = draw(seeds[0], height - size + 1), draw(seeds[1], width - size + 1)
             rows, columns = tf.range(height)[None], tf.range(width)[None]
             inside = ((rows >= top) & (rows < top + size))[:, :, None] & ((columns >= left) & (columns < left + size))[
@@ -104,7 +105,7 @@ def _compiled(logits_fn):
         tf.TensorSpec((None,)),
     )
     return (
-        tf.function(first, input_signature=(image, label, real, whole)),
+        tf.function(stripes, input_signature=(image, label, real, whole)),
         tf.function(
             search,
             input_signature=(image, label, image, margins, real, tf.TensorSpec((None,), tf.int32), whole, whole),

@@ -1,16 +1,17 @@
-"""Where an attack of training starts inside the ball: functions (shape, eps, norm, seed) -> delta.
+"""Random starts of the training attack inside the ball: functions (shape, eps, norm, seed) -> delta.
 
-Corners of the ball with structure, stripes and blocks, are where Square (Andriushchenko et al., arXiv 1912.00049)
-finds what gradient attacks from uniform starts miss.
+Stripes and blocks are structured corners of the ball. There Square (Andriushchenko et al., arXiv 1912.00049) finds
+adversarial images that gradient attacks from uniform starts miss.
 """
 
 import tensorflow as tf
 
+from robust_tf.attacks import STARTS
 from robust_tf.attacks.balls import BALLS
 
 
 def _signs(shape, seed):
-    """-1 or 1 with equal chance."""
+    """-1 or 1 with equal probability."""
     return 2.0 * tf.cast(tf.random.stateless_uniform(shape, seed) < 0.5, tf.float32) - 1.0
 
 
@@ -33,34 +34,32 @@ def blocks(shape, eps, norm, seed, side=4):
 
 
 def gaussian(shape, eps, norm, seed):
-    """0.001 * N(0, 1): TRADES' start, as the gradient of its divergence is zero at x itself."""
+    """0.001 * N(0, 1): the start of TRADES, whose KL divergence has zero gradient at x."""
     return 0.001 * tf.random.stateless_normal(shape, seed)
 
 
-FUNCTIONS = {"uniform": uniform, "stripes": stripes, "blocks": blocks, "gaussian": gaussian}
-
-
 def start(x, eps, norm, seed, names, share=(0, 1)):
-    """x + delta in [0, 1], where each image draws one of the named starts; x itself for no names.
+    """x + delta in [0, 1], with one of the named starts drawn for each image; x itself without names.
 
     Args:
       x: images [B, H, W, C] in [0, 1].
       eps: radius.
       norm: of the ball.
       seed: two integers.
-      names: of FUNCTIONS; an image draws each with equal chance.
-      share: (which, of): x is this part of a batch `of` times as large, whose draws it gets.
+      names: of STARTS; each is drawn with equal probability.
+      share: (part, num_parts): x is part number `part` of a batch of `num_parts` equal parts, and gets the random
+        numbers that it would get in the whole batch.
     """
     if not names:
         return x
-    which, of = share
+    part, num_parts = share
     B = tf.shape(x)[0]
-    shape = tf.concat([[of * B], tf.shape(x)[1:]], 0)
+    shape = tf.concat([[num_parts * B], tf.shape(x)[1:]], 0)
     if len(names) == 1:
-        delta = FUNCTIONS[names[0]](shape, eps, norm, seed)
+        delta = STARTS[names[0]](shape, eps, norm, seed)
     else:
         draw_seed, *seeds = tf.unstack(tf.random.split(seed, 1 + len(names)))
-        drawn = tf.random.stateless_uniform(shape[:1], draw_seed, 0, len(names), tf.int32)  # [of * B]
-        deltas = [FUNCTIONS[name](shape, eps, norm, one) for name, one in zip(names, seeds)]
+        drawn = tf.random.stateless_uniform(shape[:1], draw_seed, 0, len(names), tf.int32)  # [num_parts * B]
+        deltas = [STARTS[name](shape, eps, norm, one) for name, one in zip(names, seeds)]
         delta = sum(tf.cast(drawn == i, x.dtype)[:, None, None, None] * one for i, one in enumerate(deltas))
-    return tf.clip_by_value(x + (delta if of == 1 else delta[which * B : (which + 1) * B]), 0.0, 1.0)
+    return tf.clip_by_value(x + (delta if num_parts == 1 else delta[part * B : (part + 1) * B]), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""WRM (Sinha et al., arXiv 1710.10571): an attack that pays for its length instead of keeping to a ball."""
+"""WRM (Sinha et al., arXiv 1710.10571): an attack with a penalty on the distance in place of a ball."""
 
 import functools
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 
 
 def wrm(logits_fn, x, y, *, loss_weight, wrm_steps=3, deviation=1.0):
-    """Ascends, from x, with step 1 / sqrt(t + 1) along the raw gradient, t = 0, 1, ..., clipped to [0, 1],
+    """Gradient ascent from x, clipped to [0, 1], with step sizes 1 / sqrt(t + 1), t = 0, 1, ..., on
 
         loss_weight * deviation^2 * CE(x', y) - 0.5 * ||x' - x||_2^2
 
-    as in Gui et al.'s evaluation (section 4.3). Their weight for CIFAR-10, 20, is meant for images in units of the
-    data's standard deviation s (loss_weight=20, deviation=0.2 here); with deviation 1 the weight is in pixels.
+    as in Gui et al.'s evaluation (section 4.3). Their weight for CIFAR-10, 20, applies to images in units of the data's
+    standard deviation s (loss_weight=20, deviation=0.2 here); with deviation 1 the weight is in pixels.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K].
@@ -22,7 +22,7 @@ def wrm(logits_fn, x, y, *, loss_weight, wrm_steps=3, deviation=1.0):
       deviation: s, the unit of loss_weight.
 
     Returns:
-      x_adv [B, H, W, C] in [0, 1], at a distance that no eps bounds.
+      x_adv [B, H, W, C] in [0, 1]; no eps bounds its distance from x.
     """
     weight = tf.constant(loss_weight * deviation**2, tf.float32)
     return _compiled(logits_fn, wrm_steps)(tf.convert_to_tensor(x), tf.cast(y, tf.int32), weight)

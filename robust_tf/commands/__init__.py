@@ -1,4 +1,4 @@
-"""The commands: flags -> Config -> one call. `run` turns a Refusal into one line and exit code 2."""
+"""The commands: flags -> configuration -> one call. A Refusal becomes one line and exit code 2."""
 
 import contextlib
 import os
@@ -6,32 +6,31 @@ import sys
 
 from absl import logging
 
-from robust_tf.config import parse
-from robust_tf.flags import help_text
+from robust_tf.flags.declare import help_text, parse
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
 
-def run(name, Config, check, work):
+def run_command(name, Config, check, work):
     """Parses sys.argv into Config and calls check(config), then work(config).
 
-    TensorFlow is imported between the two, so that what parsing or `check` refuses is refused in a moment.
+    TensorFlow is imported between the two, so that parsing and `check` refuse bad input quickly.
     """
     with one_line(name):
         if asked_for_help(Config):
             return
         config = parse(Config, sys.argv[1:])
         check(config)
-        logging.set_verbosity(logging.ERROR)  # absl's; what a user must know is printed
+        logging.set_verbosity(logging.ERROR)  # of absl; commands print what a user must know
         with quiet():
             import tensorflow
             import tf_keras  # noqa: F401
-        tensorflow.get_logger().setLevel("ERROR")  # its warnings of retracing are for developers
+        tensorflow.get_logger().setLevel("ERROR")  # its warnings about retracing are for developers
         work(config)
 
 
 def asked_for_help(Config):
-    """Whether --help stands on the command line; if so, prints it."""
+    """Whether --help is on the command line; if so, prints the help."""
     asked = bool({"-h", "--help", "-help"} & set(sys.argv[1:]))
     if asked:
         print(help_text(Config))
@@ -40,19 +39,20 @@ def asked_for_help(Config):
 
 @contextlib.contextmanager
 def one_line(name):
-    """Turns a Refusal, what the system refuses (a full disk, a folder without rights), and Ctrl-C into one line and an
-    exit code."""
+    """Turns a Refusal, an OSError (such as a full disk) and Ctrl-C into one line and an exit code."""
     try:
         yield
     except Refusal as refusal:
         print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever read the output has had enough of it
+    except BrokenPipeError:  # the reader of the output, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command starts again, training from its last checkpoint", file=sys.stderr)
+        print(
+            f"{name}: interrupted; the same command starts again; training resumes from its checkpoint", file=sys.stderr
+        )
         sys.exit(130)

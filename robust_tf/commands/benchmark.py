@@ -1,17 +1,17 @@
-"""bin/benchmark PATH or --workdir=DIR: export/benchmark_tflite.py on a file, a folder or a run directory.
+"""bin/benchmark PATH or --workdir=DIR: runs export/benchmark_tflite.py on a file, a folder or a run directory.
 
-With --workdir the records are also written to DIR/export/benchmark.json, unless --json names another file; --keras then
-times the run's Keras net beside the files, on a GPU where TensorFlow finds one.
+With --workdir it also writes the records to DIR/export/benchmark.json, or to the file that --json names; --keras then
+also times the run's Keras net, on a GPU if TensorFlow finds one.
 """
 
 import sys
 from pathlib import Path
 
-from export import benchmark_tflite
+from robust_tf.export import benchmark_tflite
 
 
 def arguments(argv):
-    """(argv of the script, run directory): --workdir=DIR is DIR/export --json=DIR/export/benchmark.json."""
+    """(argv of the script, run directory): replaces --workdir=DIR by DIR/export --json=DIR/export/benchmark.json."""
     argv = list(argv)
     for i, argument in enumerate(argv):
         name, _, folder = argument.partition("=")
@@ -47,18 +47,18 @@ def main():
 def keras_subject(workdir, options):
     """The Subject of the run's Keras net as one compiled function; raises the script's Refusal."""
     from robust_tf.refusal import Refusal
-    from robust_tf.rundir import trained
     from robust_tf.terminal import quiet
+    from robust_tf.training.rundir import RunDirectory
 
     try:
-        trained_as, path = trained(workdir)
+        run = RunDirectory.open(workdir)
         with quiet():
             import tensorflow as tf
 
             from robust_tf.models.load import load_net
 
             tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-            net = load_net(path, trained_as["model"])
+            net = load_net(run.net_path, run.config.model)
     except Refusal as refusal:
         raise benchmark_tflite.Refusal(refusal) from None
     function = tf.function(lambda x: net(x, training=False))
@@ -70,9 +70,10 @@ def keras_subject(workdir, options):
         "delegate": "GPU" if tf.config.list_physical_devices("GPU") else "none",
         "operations": [],
         "peak_memory_bytes": None,
+        "sha256": run.digest,
     }
     return benchmark_tflite.Subject(
-        path.name, path.stat().st_size, lambda batch: function(batch).numpy(), detail, images, facts
+        run.net_path.name, run.net_path.stat().st_size, lambda batch: function(batch).numpy(), detail, images, facts
     )
 
 

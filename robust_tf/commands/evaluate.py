@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from robust_tf.commands import run
-from robust_tf.config import EvaluateConfig
-from robust_tf.evaluation.settings import settings
+from robust_tf.commands import run_command
+from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.evaluation.settings import resolved
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import locked, trained
+from robust_tf.training.rundir import RunDirectory
 
 
 def check(config):
-    settings(config, trained(config.workdir)[0])
+    resolved(config, RunDirectory.open(config.workdir).config)
     for target in config.targets or ():
-        trained(target, "targets")
+        RunDirectory.open(target, "targets")
     if config.natural:
-        trained(config.natural, "natural")
+        RunDirectory.open(config.natural, "natural")
         if Path(config.natural).resolve() == Path(config.workdir).resolve():
             raise Refusal(f"--natural={config.natural}: expected another run than --workdir; got the same")
 
@@ -22,12 +22,12 @@ def check(config):
 def work(config):
     from robust_tf.evaluation.run import evaluate
 
-    with locked(config.workdir):
+    with RunDirectory(config.workdir).locked():
         evaluate(config)
 
 
 def main():
-    run("evaluate", EvaluateConfig, check, work)
+    run_command("evaluate", EvaluateConfig, check, work)
 
 
 if __name__ == "__main__":

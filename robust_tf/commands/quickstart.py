@@ -1,10 +1,9 @@
 """bin/quickstart [WORKDIR]: trains, evaluates, exports, benchmarks and reports on the embedded digits, in minutes.
 
-Prints each command before it runs it, and a table of what came out at the end. WORKDIR defaults to runs/quickstart;
-a second call goes on from there.
+Prints each command before it runs it, and a table of the results at the end. WORKDIR defaults to runs/quickstart; a
+second call resumes there.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -14,16 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import read_json
+from robust_tf.report.runs import read_run
+from robust_tf.report.strictest import strictest
 
 ROOT = Path(__file__).parents[2]
 
 
 def commands(workdir):
-    """The lines to run: what a user would type."""
+    """The commands to run, as a user would type them."""
     return [
         ["bin/train", "--flagfile=configs/quickstart.cfg", f"--workdir={workdir}"],
         ["bin/evaluate", f"--workdir={workdir}", "--attacks=fgsm,pgd", "--steps=50"],
+        ["bin/evaluate", f"--workdir={workdir}", "--mode=pictures", "--steps=20"],
+        ["bin/evaluate", f"--workdir={workdir}", "--mode=usefulness", "--steps=20"],
         ["bin/export_tflite", f"--workdir={workdir}", "--formats=float32,float16,int8,sparse,compact,compact-int8"],
         ["bin/benchmark", f"--workdir={workdir}"],
         ["bin/report", f"--workdir={workdir}"],
@@ -31,31 +33,28 @@ def commands(workdir):
 
 
 def show(workdir, console):
-    """Weights kept; one row a file: clean and robust accuracy, bytes, milliseconds."""
-    summary = read_json(workdir / "summary.json")
-    newest = max((workdir / "evaluation").glob("*.json"), key=os.path.getmtime)
-    evaluated = read_json(newest)
+    """Prints a table of the exported files: clean and robust accuracy, bytes, milliseconds."""
+    run = read_run(workdir.name, workdir)
+    summary, manifest, evaluated = run.summary, run.manifest, strictest(run)
+    if None in (summary, manifest, evaluated):
+        raise Refusal(f"expected a summary, a manifest and an evaluation in {workdir}; got {'; '.join(run.absent)}")
     milliseconds = {
-        record["file"]: record["median_ms"]
-        for record in read_json(workdir / "export" / "benchmark.json", list)
-        if record["protocol"] == "memory"
+        timing.file: timing.median_ms for timing in run.timings if (timing.protocol, timing.batch) == ("memory", 1)
     }
-    manifest = read_json(workdir / "export" / "manifest.json")
-    kept = f"{summary['kernels_nonzero']:,} of {summary['kernels_total']:,} ({summary['ratio']:.1%})"
+    kept = f"{summary.kernels_nonzero:,} of {summary.kernels_total:,} ({summary.ratio:.1%})"
     table = Table(
         "format", "clean", "robust*", "bytes", "gzip", "ms an image", title=f"What you would ship: {kept} weights kept"
     )
-    for file in manifest["files"]:
+    for file in manifest.files:
         table.add_row(
-            file["format"], f"{file['clean_accuracy']:.1%}", f"{file['robust_accuracy']:.1%}",
-            f"{file['bytes']:,}", f"{file['gzip_bytes']:,}", f"{milliseconds[file['file']]:.3f}",
+            file.format, f"{file.clean_accuracy:.1%}", f"{file.robust_accuracy:.1%}", f"{file.bytes:,}",
+            f"{file.gzip_bytes:,}", f"{milliseconds[file.file]:.3f}",
         )  # fmt: skip
     console.print(table)
     console.print(
-        f"* {manifest['attack']['steps']}-step PGD examples of the Keras net at {evaluated['norm']} eps"
-        f" {evaluated['eps']:g}. The net itself, on the {evaluated['num_images']} test images: clean"
-        f" {evaluated['clean_accuracy']:.1%}, under the worst of {', '.join(evaluated['attacks'])}"
-        f" ({evaluated['steps']} steps) {evaluated['robust_accuracy']:.1%}.",
+        f"* {manifest.attack.steps}-step PGD examples of the Keras net at {evaluated.norm} eps {evaluated.eps:g}. The"
+        f" net itself, on the {evaluated.num_images} test images: clean {evaluated.clean_accuracy:.1%}, under the worst"
+        f" of {', '.join(evaluated.attacks)} ({evaluated.steps} steps) {evaluated.robust_accuracy:.1%}.",
         highlight=False,
     )
 
@@ -80,7 +79,7 @@ def main():
     except Refusal as refusal:
         print(f"quickstart: {refusal}", file=sys.stderr)
         sys.exit(2)
-    console.print(f"{time.perf_counter() - started:.0f} s in all. Everything is in {workdir}", highlight=False)
+    console.print(f"{time.perf_counter() - started:.0f} s in total. All files are in {workdir}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """bin/report."""
 
-from robust_tf.commands import run
-from robust_tf.config import ReportConfig
+from robust_tf.commands import run_command
+from robust_tf.report.config import ReportConfig
 
 
 def check(config):
@@ -15,7 +15,7 @@ def work(config):
 
 
 def main():
-    run("report", ReportConfig, check, work)
+    run_command("report", ReportConfig, check, work)
 
 
 if __name__ == "__main__":

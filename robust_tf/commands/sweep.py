@@ -3,8 +3,9 @@
 import sys
 
 from robust_tf.commands import asked_for_help, one_line
-from robust_tf.config import SweepConfig, TrainConfig, parse
-from robust_tf.flags import divided
+from robust_tf.flags.declare import divided, parse
+from robust_tf.sweep.config import SweepConfig
+from robust_tf.training.config import TrainConfig
 
 
 def main():
@@ -18,7 +19,7 @@ def main():
 
         failed = sweep(plan(config, flags))
     if failed:
-        sys.exit(f"sweep: {failed} of the runs, or the report, failed; the same command tries them again")
+        sys.exit(f"sweep: {failed} runs or reports failed; the same command tries them again")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 import sys
 
-from robust_tf.commands import run
-from robust_tf.config import TrainConfig
+from robust_tf.commands import run_command
 from robust_tf.data import described
-from robust_tf.rundir import claimable
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.rundir import RunDirectory
 
 
 def check(config):
     described(config.dataset, config.data_dir, config.image_size)
     if not config.dry_run and config.distribution != "multiworker":
-        claimable(config)
+        RunDirectory.for_config(config)
 
 
 def work(config):
@@ -19,12 +19,13 @@ def work(config):
         from robust_tf.training.dry_run import dry_run
 
         return dry_run(config)
-    from robust_tf.training.checkpoints import Stopped
-    from robust_tf.training.guards import TrainingFailed
+    from robust_tf.training.callbacks.stopping import Stopped
+    from robust_tf.training.failure import TrainingFailed
     from robust_tf.training.run import train
 
     try:
-        print(f"trained: {train(config) or 'the first worker has the run directory'}")
+        run = train(config)
+        print(f"trained: {run.path if run else 'the first worker has the run directory'}")
     except Stopped as stopped:
         print(f"train: {stopped}")
     except TrainingFailed as failure:
@@ -32,7 +33,7 @@ def work(config):
 
 
 def main():
-    run("train", TrainConfig, check, work)
+    run_command("train", TrainConfig, check, work)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     minimise f(W) subject to W in S:   f(W) + rho/2 * sum_l ||W_l - Z_l + U_l||^2,   Z in S
 
-f is minimised by the optimiser's steps, with `penalty` added to the loss; `update` does the rest at each
-boundary. S is given by `project(kernels, k)`, the Euclidean projection onto it.
+The optimiser's steps minimise f with `penalty` added to the loss; every --admm_interval of them `update` changes Z, U
+and rho. S is given by `project(kernels, k)`, the Euclidean projection onto it.
 """
 
 import tensorflow as tf
@@ -19,7 +19,7 @@ class Admm(tf.Module):
     Args:
       W: list of kernel variables.
       project: function (kernels, k) -> kernels.
-      rho: first value of the penalty weight.
+      rho: initial value of the penalty weight.
     """
 
     def __init__(self, W, project, rho):
@@ -43,20 +43,20 @@ class Admm(tf.Module):
             u.assign(tf.zeros_like(u))
 
     def project_hard(self, k):
-        """W <- Pi_k(W + U), the Z of this moment: the net that ships."""
+        """W <- Pi_k(W + U), what Z would be now: the net that ships."""
         for w, z in zip(self.W, self.project([w + u for w, u in zip(self.W, self.U)], k)):
             w.assign(z)
 
     def update(self, k, rho):
-        """One boundary: U += W - Z; rho <- `rho` with U rescaled; Z = Pi_k(W + U).
+        """U += W - Z; rho <- `rho` with U rescaled; Z = Pi_k(W + U).
 
-        The order is the thesis', whose step on W lies between the updates of Z and of U. The dual is U * rho, so that a
-        new rho rescales U by rho_old / rho_new. rho never falls and k never rises, whatever is asked: a run that is
-        continued with more epochs has a slower schedule than the one that it comes from.
+        The order is the thesis', where W is trained between the updates of Z and of U. The dual is U * rho, so that a
+        new rho rescales U by rho_old / rho_new. rho never decreases and k never increases, whatever the arguments: a
+        run that is continued with more epochs has a slower schedule than before.
 
         Args:
-          k: weights kept from here on, at most.
-          rho: penalty weight from here on, at least.
+          k: largest number of weights from now on.
+          rho: smallest penalty weight from now on.
 
         Returns:
           dict of scalars: k, rho, primal_residual ||W - Z|| / ||W||, dual_residual rho * ||Z - Z_old||, nonzero (of Z),

@@ -4,8 +4,8 @@
 
 Keras stores W transposed, as M = W^T [inputs, outputs] (a convolution's inputs are h * w * in), so that here
 M = V(I + U) + C with V, C shaped like the kernel and U [outputs, outputs]. Where a layer has more outputs than
-inputs, the identity stands on the other side: M = (I + U)V + C with U [inputs, inputs]. The start U = 0, V = M_0,
-C = 0 is the net itself. Depthwise and grouped convolutions keep their kernel, as one more factor.
+inputs, the identity stands on the other side: M = (I + U)V + C with U [inputs, inputs]. At the start U = 0, V = M_0 and
+C = 0, which is the net itself. Depthwise and grouped convolutions keep their kernel, which counts as one more factor.
 """
 
 import numpy as np
@@ -15,10 +15,11 @@ import tf_keras as keras
 from robust_tf.models.kernels import is_depthwise, kernel_layers, kernel_of
 from robust_tf.models.rewrite import split
 from robust_tf.projections.irregular import irregular
+from robust_tf.records.summary import FactorisedLayer, Factors
 
 
 def add_factors(layer):
-    """U = 0 and C = 0 beside the layer's kernel, which is V."""
+    """Adds the weights U = 0 and C = 0 to the layer; its kernel is V."""
     inputs, outputs = np.prod(layer.kernel.shape[:-1]), layer.kernel.shape[-1]
     layer.after = outputs <= inputs  # whether I + U stands after V
     side = min(inputs, outputs)
@@ -63,7 +64,7 @@ def is_factorised(layer):
 
 
 def factorise(net):
-    """The net with factorised layers, at the start U = 0, V = M, C = 0; it shares nothing with `net`."""
+    """The net with factorised layers, at the start U = 0, V = M, C = 0; it shares no variables with `net`."""
 
     def twin(layer):
         plain = is_depthwise(layer) or getattr(layer, "groups", 1) > 1 or layer not in kernel_layers(net)
@@ -92,14 +93,14 @@ def factors(net):
 
 
 def merge(layer):
-    """Moves an entry of C into V where both hold one and the layer's function stays: where U does not meet it.
+    """Adds an entry of C to V where both are non-zero and this does not change the layer's function.
 
-    V and C have the same gradient as long as U = 0; without this the budget would be spent twice. C_ij may move where
-    row j of U is zero (I + U after V) or column i (before it).
+    V and C have the same gradient as long as U = 0; without this the budget would count both. C_ij may move if row j of
+    U is zero (I + U after V), or column i (I + U before V).
     """
-    met = tf.reduce_any(layer.U != 0, axis=1 if layer.after else 0)  # [outputs] or [inputs]
+    used = tf.reduce_any(layer.U != 0, axis=1 if layer.after else 0)  # [outputs] or [inputs]
     free = tf.broadcast_to(
-        ~met if layer.after else ~met[:, None], (np.prod(layer.kernel.shape[:-1]), layer.kernel.shape[-1])
+        ~used if layer.after else ~used[:, None], (np.prod(layer.kernel.shape[:-1]), layer.kernel.shape[-1])
     )
     both = (layer.kernel != 0) & (layer.C != 0) & tf.reshape(free, layer.kernel.shape)
     moved = tf.where(both, layer.C, 0.0)
@@ -108,7 +109,7 @@ def merge(layer):
 
 
 def project(net, k):
-    """The k largest entries of all factors of all layers stay (Algorithm 1), after `merge`."""
+    """After `merge`, keeps the k largest entries of all factors of all layers (Algorithm 1)."""
     for layer in kernel_layers(net):
         if is_factorised(layer):
             merge(layer)
@@ -118,7 +119,7 @@ def project(net, k):
 
 
 def write(factorised, net):
-    """Gives `net`, of plain layers, the function of the factorised one; works in a graph too."""
+    """Assigns the weights of `net`, which has plain layers, from the factorised net; works in a graph too."""
     for layer, plain in zip(factorised.layers, net.layers):
         for source, target in zip(_plain_weights(layer), plain.weights):
             target.assign(source)
@@ -132,7 +133,7 @@ def _plain_weights(layer):
 
 
 def plain(factorised):
-    """The factorised net as one of plain layers."""
+    """The factorised net as a net of plain layers."""
 
     def twin(layer):
         Plain = {FactorisedConv2D: keras.layers.Conv2D, FactorisedDense: keras.layers.Dense}.get(
@@ -148,7 +149,7 @@ def plain(factorised):
 def thin(factorised):
     """As `plain`, but with two thin layers where r * (inputs + outputs) < inputs * outputs: fewer multiply-adds.
 
-    M = V(I + U) + C needs r columns: those where V is non-zero, and those where C is and cannot be merged into V.
+    M = V(I + U) + C needs r columns: those where V is non-zero, and those where C is non-zero and cannot be merged.
     """
     fewer = {
         name: pair
@@ -159,7 +160,7 @@ def thin(factorised):
 
 
 def halved(factorised):
-    """As `thin`, but every factorised layer is two."""
+    """As `thin`, but every factorised layer becomes two."""
     return split(plain(factorised), _all_halves(factorised))
 
 
@@ -174,9 +175,9 @@ def _halves(layer):
     if not layer.after:
         V, C, U = V.T, C.T, U.T
     I = np.eye(len(U), dtype=U.dtype)  # noqa: E741
-    met = U.any(axis=1)  # rows of U that are not zero: there V and C do not merge
-    merged = np.where(met, V, V + C)
-    columns, apart = np.flatnonzero(merged.any(axis=0)), np.flatnonzero(met & C.any(axis=0))
+    used = U.any(axis=1)  # non-zero rows of U: there V and C do not merge
+    merged = np.where(used, V, V + C)
+    columns, apart = np.flatnonzero(merged.any(axis=0)), np.flatnonzero(used & C.any(axis=0))
     if not len(columns) + len(apart):
         columns = np.array([0])
     left = np.concatenate([merged[:, columns], C[:, apart]], axis=1)
@@ -185,31 +186,25 @@ def _halves(layer):
 
 
 def report(factorised):
-    """What the budget was spent on.
-
-    Returns:
-      dict: nonzero (U' as an offset), nonzero_literal (the paper's ||I + U'||_0 in its place), and for each layer the
-      non-zeros of U', V and C with the ranks of the paper's study (appendix B.2): rank_U, the non-zero columns of U',
-      and rank_V, the non-zero rows of V, for W = (I + U')V; columns and rows change places on the other side.
-    """
+    """The `Factors` of a factorised net: how the budget is spent."""
     layers, identities = [], 0
     for layer in kernel_layers(factorised):
         if not is_factorised(layer):
-            layers.append({"layer": layer.name, "W": int(np.count_nonzero(kernel_of(layer)))})
+            layers.append(FactorisedLayer(layer=layer.name, W=int(np.count_nonzero(kernel_of(layer)))))
             continue
         U, V = layer.U.numpy(), np.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))
         identities += np.count_nonzero(U + np.eye(len(U))) - np.count_nonzero(U)
-        axes = (1, 0) if layer.after else (0, 1)
+        axes = (1, 0) if layer.after else (0, 1)  # of the paper's W, the transpose of M
         layers.append(
-            {
-                "layer": layer.name,
-                "U": int(np.count_nonzero(U)),
-                "V": int(np.count_nonzero(V)),
-                "C": int(np.count_nonzero(layer.C)),
-                "rank_U": int(U.any(axis=axes[0]).sum()),
-                "rank_V": int(V.any(axis=axes[1]).sum()),
-                "of": len(U),
-            }
+            FactorisedLayer(
+                layer=layer.name,
+                U=int(np.count_nonzero(U)),
+                V=int(np.count_nonzero(V)),
+                C=int(np.count_nonzero(layer.C)),
+                rank_U=int(U.any(axis=axes[0]).sum()),
+                rank_V=int(V.any(axis=axes[1]).sum()),
+                full_rank=len(U),
+            )
         )
-    nonzero = sum(row.get(factor, 0) for row in layers for factor in ("U", "V", "C", "W"))
-    return {"nonzero": nonzero, "nonzero_literal": int(nonzero + identities), "layers": layers}
+    nonzero = sum(getattr(row, factor) or 0 for row in layers for factor in ("U", "V", "C", "W"))
+    return Factors(nonzero=nonzero, nonzero_literal=int(nonzero + identities), layers=tuple(layers))

@@ -5,10 +5,10 @@ import tensorflow as tf
 
 
 class Centroids(tf.Module):
-    """Holds kernels W at the few values they have: the weights of one value stay equal, and zeros stay zero.
+    """Keeps the assignments of a codebook: equal weights of a kernel stay equal, and zeros stay zero.
 
     Args:
-      W: list of kernel variables, each of a codebook.
+      W: list of kernel variables with few distinct values.
     """
 
     def __init__(self, W):
@@ -18,12 +18,12 @@ class Centroids(tf.Module):
         for w in self.W:
             values, ids = np.unique(w, return_inverse=True)
             ids = np.reshape(ids, w.shape)
-            ids = np.where(w.numpy() == 0, -1, ids)  # segments below zero are dropped
+            ids = np.where(w.numpy() == 0, -1, ids)  # negative ids are left out of the means
             self.ids.append(tf.Variable(ids, trainable=False, dtype=tf.int32, name="ids"))
             self.counts.append(len(values))
 
     def project(self):
-        """argmin_Z ||W - Z||^2 with Z constant on each value's weights and zero on the zeros: their means."""
+        """argmin_Z ||W - Z||^2 with one value for each id, the mean of its weights, and zero for the zeros."""
         for w, ids, count in zip(self.W, self.ids, self.counts):
             means = tf.math.unsorted_segment_mean(w, ids, count)
             w.assign(tf.where(ids < 0, 0.0, tf.gather(means, tf.maximum(ids, 0))))

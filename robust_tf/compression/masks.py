@@ -1,6 +1,7 @@
-"""Masks that keep zeros at zero while a net trains on: tensorflow-model-optimization's pruning wrappers.
+"""Masks that keep zeros at zero during further training: tensorflow-model-optimization's pruning wrappers.
 
-The wrapper multiplies a kernel by its mask at every forward pass. Its own schedule never runs: the masks are ours.
+The wrapper multiplies a kernel by its mask at every forward pass. The library's pruning schedule is off; `wrap` sets
+the masks.
 """
 
 import tensorflow as tf
@@ -11,7 +12,7 @@ from robust_tf.models.kernels import is_depthwise, kernel_layers
 
 
 class Never(tfmot.sparsity.keras.PruningSchedule):
-    """A schedule that leaves the masks alone."""
+    """A pruning schedule that never changes the masks."""
 
     def __call__(self, step):
         return (tf.constant(False), tf.constant(0.0))
@@ -21,7 +22,7 @@ class Never(tfmot.sparsity.keras.PruningSchedule):
 
 
 def wrap(net):
-    """A twin of `net` that shares its weights and holds the support of every kernel, W != 0, in masks.
+    """A copy of `net` that shares its weights and has the support of every kernel, W != 0, as its mask.
 
     Train it with `tfmot.sparsity.keras.UpdatePruningStep`; read the result from `net` after `apply`.
     """
@@ -30,7 +31,7 @@ def wrap(net):
     def wrapped(layer):
         if id(layer) not in prunable:
             return layer
-        if is_depthwise(layer):  # the library leaves depthwise kernels alone unless told which weights to prune
+        if is_depthwise(layer):  # the library skips depthwise kernels unless it is told which weights to prune
             layer.get_prunable_weights = lambda: [layer.depthwise_kernel]
         return tfmot.sparsity.keras.prune_low_magnitude(layer, Never())
 
@@ -47,6 +48,6 @@ def pairs(twin):
 
 
 def apply(twin):
-    """W <- W * mask: after an optimiser step, before the weights are read."""
+    """W <- W * mask; call it after an optimiser step, before the weights are read."""
     for kernel, mask in pairs(twin):
         kernel.assign(kernel * mask)

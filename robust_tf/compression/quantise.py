@@ -6,14 +6,14 @@ import numpy as np
 def symmetric(w, bits=8):
     """Levels s * {-(2^(bits-1) - 1), ..., 2^(bits-1) - 1} for each output channel, s = max|w| / (2^(bits-1) - 1).
 
-    Zero is a level: zeros stay zeros. What TFLite's 8-bit kernels do.
+    Zero is a level, so zeros stay zero. TFLite's 8-bit kernels are quantised in this way.
 
     Args:
       w: kernel [..., out].
       bits: at least 2.
     """
-    steps = 2 ** (bits - 1) - 1
-    s = np.max(np.abs(w), tuple(range(w.ndim - 1)), keepdims=True) / steps
+    largest = 2 ** (bits - 1) - 1
+    s = np.max(np.abs(w), tuple(range(w.ndim - 1)), keepdims=True) / largest
     s = np.where(s > 0, s, 1.0)
     return (np.rint(w / s) * s).astype(w.dtype)
 
@@ -21,8 +21,8 @@ def symmetric(w, bits=8):
 def min_max(w, bits=8):
     """2^bits levels at equal distances from min(w) to max(w) of the whole kernel.
 
-    Zero is no level but by chance: pruned weights come back as small ones. The quantiser under which Gui et al.'s
-    pruned baselines collapse.
+    Zero is a level only by chance: pruned weights become small non-zero weights. Gui et al.'s pruned baselines collapse
+    under this quantiser.
     """
     low, high = w.min(), w.max()
     s = (high - low) / (2**bits - 1)

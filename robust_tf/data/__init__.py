@@ -1,6 +1,6 @@
-"""DATASETS[name], what is known of a data set; its load(split, data_dir) -> (images uint8 [N, H, W, C], labels [N]).
+"""DATASETS[name]: facts of a data set, and its load(split, data_dir) -> (images uint8 [N, H, W, C], labels [N]).
 
-`described` is how commands get one: the user's own folder of images must be looked at first.
+Commands get a data set from `described`, which first looks into the folder of the user's own images.
 """
 
 import dataclasses
@@ -13,14 +13,15 @@ from robust_tf.registry import Entry
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """What is known of a data set before it is read.
+    """Facts of a data set that are known before it is loaded.
 
     load: (split, data_dir) -> (images uint8 [N, H, W, C], labels int64 [N]); split "train" or "test".
     train_images: N of the training split.
     eps: the usual attack radius, L-inf, in pixels of [0, 1].
-    far: a radius at which no net can be right more often than by chance.
-    normalisation: (mean, deviation) of the training pixels, a number a channel each, or None to leave them as they are.
-    augment: how training images are varied, see `data.augment`.
+    far: a radius at which no net can be more accurate than chance.
+    normalisation: (mean, deviation) of the training pixels, one number per channel, or None for no normalisation.
+    augment: the default data augmentation, see `data.augment`.
+    options: flags of bin/train that apply with it.
     """
 
     load: callable
@@ -31,20 +32,21 @@ class DataSet:
     far: float
     normalisation: tuple | None = None
     augment: tuple = ("none",)
+    options: tuple = ("data_dir",)
 
 
 AUGMENTATIONS = ("crop", "flip", "rotate", "none")
 
 
 def tfds(name):
-    return partial(Entry("robust_tf.data.tfds_arrays:load_tfds"), name)
+    return partial(Entry(address="robust_tf.data.tfds_arrays:load_tfds"), name)
 
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
 SMALL, FAR = 8 / 255, 64 / 255
 
 DATASETS = {
-    "digits": DataSet(Entry("robust_tf.data.digits:load"), 1437, GREY, DIGITS, eps=0.1, far=0.5),
+    "digits": DataSet(Entry(address="robust_tf.data.digits:load"), 1437, GREY, DIGITS, eps=0.1, far=0.5, options=()),
     "mnist": DataSet(tfds("mnist"), 60000, GREY, DIGITS, eps=0.3, far=0.5),
     "fashion_mnist": DataSet(tfds("fashion_mnist"), 60000, GREY, FASHION, eps=0.1, far=0.5),
     "cifar10": DataSet(
@@ -64,16 +66,16 @@ DATASETS = {
         normalisation=((0.4467, 0.4398, 0.4066), (0.2603, 0.2566, 0.2713)), augment=("crop", "flip"),
     ),
     "folder": DataSet(
-        Entry("robust_tf.data.folder:load"), None, None, None, SMALL, FAR,
-        normalisation=((0.5,) * 3, (0.25,) * 3), augment=("crop", "flip"),
+        Entry(address="robust_tf.data.folder:load"), None, None, None, SMALL, FAR,
+        normalisation=((0.5,) * 3, (0.25,) * 3), augment=("crop", "flip"), options=("data_dir", "image_size"),
     ),
 }  # fmt: skip
 
 
 def described(dataset, data_dir, image_size):
-    """The DataSet of that name; of "folder", with the classes in `data_dir` and the image size. Raises Refusal."""
+    """The DataSet of that name; for "folder", with the classes found in `data_dir` and `image_size`. Raises Refusal."""
     known = DATASETS[dataset]
-    if dataset != "folder":
+    if "image_size" not in known.options:
         return known
     names = folder.class_names(data_dir)
     return dataclasses.replace(

@@ -1,6 +1,6 @@
-"""The user's own images: DIR/train/CLASS/*.png|jpg and DIR/test/CLASS/*.png|jpg, one folder a class.
+"""The user's own images: DIR/train/CLASS/*.png|jpg and DIR/test/CLASS/*.png|jpg, one folder per class.
 
-Labels are the places of the class folders in alphabetical order.
+A label is the index of its class folder in alphabetical order.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def class_names(data_dir):
-    """Names of the class folders; raises Refusal unless train and test have the same, two or more and none empty."""
+    """Names of the class folders; raises Refusal unless train and test have the same, two or more, none empty."""
     if data_dir is None:
         raise Refusal("--dataset=folder: expected --data_dir=DIR with DIR/train/CLASS and DIR/test/CLASS; got none")
     named = {split: _classes(Path(data_dir) / split) for split in SPLITS}
@@ -30,7 +30,7 @@ def class_names(data_dir):
     for split in SPLITS:
         for name in named[split]:
             if not files(split, data_dir, [name]):
-                raise Refusal(f"expected images ({', '.join(SUFFIXES)}) in {data_dir}/{split}/{name}; got none")
+                raise Refusal(f"{data_dir}/{split}/{name}: expected images ({', '.join(SUFFIXES)}); got none")
     return named["train"]
 
 
@@ -38,7 +38,9 @@ def _classes(folder):
     try:
         return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
     except OSError as error:
-        raise Refusal(f"--data_dir: expected a folder {folder} with a folder a class; got {error.strerror}") from None
+        raise Refusal(
+            f"--data_dir: expected a folder {folder} with one folder per class; got {error.strerror}"
+        ) from None
 
 
 def files(split, data_dir, names):
@@ -52,10 +54,10 @@ def _is_image(path):
 
 
 def load(split, data_dir, image_size):
-    """Images uint8 [N, H, W, 3], labels int64 [N]: each image scaled to image_size = (H, W), its whole area.
+    """Images uint8 [N, H, W, 3], labels int64 [N]; whole images are scaled to image_size = (H, W), none is cropped.
 
-    The classes are mixed, in an order that is always the same, so that the first images are of all of them. Raises
-    Refusal for a file that is no image.
+    The images are shuffled with a fixed seed, so that the first of them come from all classes. Raises Refusal for a
+    file that is not an image.
     """
     listed = files(split, data_dir, class_names(data_dir))
     listed = [listed[i] for i in np.random.default_rng(0).permutation(len(listed))]
@@ -69,13 +71,13 @@ def load(split, data_dir, image_size):
 
 
 def read(path, image_size):
-    """The image in a file, uint8 [H, W, 3]; grey becomes colour, and transparency is dropped."""
+    """The image in a file, uint8 [H, W, 3]; grey images become RGB, and transparency is dropped."""
     import tensorflow as tf
 
     try:
         image = tf.io.decode_image(path.read_bytes(), channels=3, expand_animations=False)
     except (OSError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).splitlines()[0].split("}} ")[-1]
-        raise Refusal(f"expected a readable PNG or JPEG image {path}; got {reason}") from None
+        raise Refusal(f"{path}: expected a readable PNG or JPEG image; got {reason}") from None
     scaled = tf.image.resize(tf.cast(image, tf.float32), image_size, antialias=True)
     return np.rint(scaled).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A split of a TensorFlow data set as arrays; downloads it where there is a network."""
+"""A split of a data set of TensorFlow Datasets as arrays; a missing data set is downloaded."""
 
 import socket
 from urllib.parse import urlparse
@@ -11,8 +11,8 @@ from robust_tf.refusal import Refusal
 
 
 def load_tfds(name, split, data_dir=None):
-    """Images uint8 [N, H, W, C], labels int64 [N]. Raises Refusal where the set is neither there nor to be had."""
-    where = data_dir or "its usual folder"
+    """Images uint8 [N, H, W, C], labels int64 [N]. Raises Refusal if the data set is missing and not downloadable."""
+    where = data_dir or "the default folder"
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         where = builder.data_dir
@@ -23,15 +23,15 @@ def load_tfds(name, split, data_dir=None):
     except Exception as error:  # tfds raises many types: connection, permission, checksum, damaged files
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(
-            f"--data_dir: expected the data set {name} in {where}, or a network to download it from;"
+            f"--data_dir: expected the data set {name} in {where}, or network access to download it;"
             f" got {type(error).__name__}: {reason}"
         ) from error
     return np.asarray(data["image"]), np.asarray(data["label"], np.int64)
 
 
 def find_hosts(builder):
-    """Raises OSError where the names of the download's hosts do not resolve: tfds itself would retry for minutes."""
-    if getproxies():  # names may resolve at the proxy only
+    """Raises OSError if the name of a download host does not resolve: tfds itself would retry for minutes."""
+    if getproxies():  # the proxy may be the only one that resolves names
         return
     for host in {urlparse(url).hostname for url in builder.url_infos}:
         try:

@@ -1,31 +1,17 @@
-"""AutoAttack (Croce and Hein, arXiv 2003.01690): which attacks it is made of."""
+"""AutoAttack (Croce and Hein, arXiv 2003.01690) as a sequence of attacks."""
 
-from robust_tf.attacks import ATTACKS
-from robust_tf.evaluation.sequence import Step
-
-# The published ensemble, and the thesis' (section 4.2.2).
-VERSIONS = {
-    "standard": (
-        ("apgd_ce", {"steps": 100, "restarts": 1}),
-        ("apgd_t", {"steps": 100, "restarts": 1}),
-        ("fab_t", {"steps": 100, "restarts": 1}),
-        ("square", {"queries": 5000, "restarts": 1}),
-    ),
-    "thesis": (
-        ("apgd_ce", {"steps": 100, "restarts": 5}),
-        ("apgd_dlr", {"steps": 100, "restarts": 5}),
-        ("fab", {"steps": 100, "restarts": 5}),
-        ("square", {"queries": 5000, "restarts": 1}),
-    ),
-}
+from robust_tf.attacks import ATTACKS, AUTOATTACK
+from robust_tf.evaluation.sequence import SequencedAttack
 
 
-def autoattack(logits_fn, version, eps):
-    """The steps of a version against `logits_fn`, L-inf radius eps in pixels of [0, 1]."""
-    return [step(name, logits_fn, eps=eps, **settings) for name, settings in VERSIONS[version]]
+def autoattack(logits_fn, config):
+    """The attacks of AUTOATTACK[config.version] against `logits_fn`, L-inf radius config.eps in pixels of [0, 1]."""
+    return [sequenced(name, logits_fn, eps=config.eps, **settings) for name, settings in AUTOATTACK[config.version]]
 
 
-def step(name, logits_fn, label=None, **settings):
-    """The Step of one attack on `logits_fn`."""
-    attack = ATTACKS[name].resolve()
-    return Step(label or name, lambda x, y, seed: attack(logits_fn, x, y, seed=seed, **settings))
+def sequenced(name, logits_fn, label=None, **settings):
+    """ATTACKS[name] on `logits_fn`, with these settings, as a SequencedAttack."""
+    attack = ATTACKS[name]
+    return SequencedAttack(
+        label or name, lambda x, y, seed: attack(logits_fn, x, y, seed=seed, **settings), attack.gradients
+    )

@@ -1,7 +1,7 @@
-"""Attacks one after the other with worst-case accounting, as AutoAttack does (Croce and Hein, arXiv 2003.01690).
+"""Attacks in sequence, as in AutoAttack (Croce and Hein, arXiv 2003.01690).
 
-Each attack sees the images that all before it left standing, beginning with the correctly classified ones; accuracies
-are fractions of all images, so that they never rise.
+Each attack sees only the images that are classified correctly without attack and after all attacks before it.
+Accuracies are fractions of all images, so that they never rise along the sequence.
 """
 
 import time
@@ -9,23 +9,32 @@ import zipfile
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from robust_tf.data.pixels import in_batches, pixels
 from robust_tf.evaluation.accuracy import admitted, correct
+from robust_tf.files import write_arrays
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import write_arrays
 
 
-class Step(NamedTuple):
-    """craft(x, y, seed) -> x_adv, for images x [B, H, W, C], labels y [B] and a seed of several integers."""
+class SequencedAttack(NamedTuple):
+    """An attack of a sequence.
+
+    craft(x, y, seed) -> x_adv, for images x [B, H, W, C], labels y [B] and a seed of several integers.
+    gradients: whether it needs gradients; otherwise it needs scores only (black box).
+    """
 
     name: str
     craft: callable
+    gradients: bool = True
 
 
 class Sequence(NamedTuple):
-    """survived: bool [1 + number of steps, N], correctly classified without attack and after each step, or under it
-    alone where it is individual; of each step: seconds; invalid: how many images it made no image of.
+    """Results of attacks in sequence.
+
+    survived: bool [1 + number of attacks, N], correctly classified without attack, then after each attack, or under
+      that attack alone if attacks are individual.
+    seconds: of each attack.
+    invalid: number of adversarial images that were not finite, of each attack.
     """
 
     survived: np.ndarray
@@ -34,82 +43,79 @@ class Sequence(NamedTuple):
 
 
 def in_sequence(
-    judge, steps, images, labels, *, seed, batch_size, individually=False, saved=None, identity="", progress=None
+    judge, attacks, images, labels, *, seed, batch_size, individually=False, state_path=None, identity="", progress=None
 ):
-    """Attacks all images; goes on from `saved` where an interrupted call left it.
+    """Runs the attacks on all images; resumes from the file `state_path` if an earlier call was interrupted.
 
     Args:
-      judge: images [B, H, W, C] -> scores [B, K] of the net that is to withstand.
-      steps: list of Step.
+      judge: images [B, H, W, C] -> scores [B, K] of the net under attack.
+      attacks: list of SequencedAttack.
       images, labels: uint8 [N, H, W, C] and int [N].
-      seed: of all random starts; a batch's draws depend on its first image too.
+      seed: of all random numbers; those of a batch depend on the number of its first image too.
       batch_size: images attacked at once.
-      individually: every step sees all correctly classified images, whatever others broke.
-      saved: None or a path (.npz) that is rewritten after each batch; the caller removes it once the outcome is kept.
-      identity: what `saved` must be of, else it is refused.
-      progress: None or called before and after each batch with (step's name, images done, images to do, accuracy so
+      individually: every attack sees all images that are classified correctly without attack.
+      state_path: None or a path (.npz) that is rewritten after each batch; the caller removes it once the record is
+        saved.
+      identity: text that identifies the evaluation; a state of another one is refused.
+      progress: None or called before and after each batch with (attack's name, images done, images to do, accuracy so
         far).
 
     Returns:
       Sequence.
     """
-    survived, seconds, invalid, step_now, done_now = _restored(saved, identity, len(images), len(steps))
+    survived, seconds, invalid, current, done_before = _restored(state_path, identity, len(images), len(attacks))
     if survived is None:
-        kept = [
-            correct(judge, _pixels(images, slice(i, i + batch_size)), labels[i : i + batch_size])
-            for i in range(0, len(images), batch_size)
-        ]
-        survived = np.repeat(np.concatenate(kept)[None], 1 + len(steps), 0)
-    for number, step in enumerate(steps, 1):
-        if number < step_now:
+        kept = [correct(judge, x, y) for _, x, y in in_batches(images, labels, batch_size)]
+        survived = np.repeat(np.concatenate(kept)[None], 1 + len(attacks), 0)
+    for number, attack in enumerate(attacks, 1):
+        if number < current:
             continue
-        begin = done_now if number == step_now else 0
+        begin = done_before if number == current else 0
         before = survived[0 if individually else number - 1]
         if begin == 0:
             survived[number] = before
         chosen = np.flatnonzero(before)
         if progress:
-            progress(step.name, begin, len(chosen), float(survived[number].mean()))
+            progress(attack.name, begin, len(chosen), float(survived[number].mean()))
         for start in range(begin, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
             began = time.perf_counter()
-            x, y = _pixels(images, batch), labels[batch]
-            x_adv, bad = admitted(x, step.craft(x, y, (seed, number, int(batch[0]))))
+            x, y = pixels(images[batch]), labels[batch]
+            x_adv, bad = admitted(x, attack.craft(x, y, (seed, number, int(batch[0]))))
             survived[number, batch] = correct(judge, x_adv, y)
             seconds[number - 1] += time.perf_counter() - began
             invalid[number - 1] += bad
             done = start + len(batch)
-            if saved:
+            if state_path:
                 state = {"survived": survived, "seconds": seconds, "invalid": invalid}
                 state |= {"step": number, "done": done, "of": identity}
-                write_arrays(saved, **state)
+                write_arrays(state_path, **state)
             if progress:
-                progress(step.name, done, len(chosen), float(survived[number].mean()))
+                progress(attack.name, done, len(chosen), float(survived[number].mean()))
     return Sequence(survived, seconds, invalid)
 
 
 def broken_by(survived):
-    """The number of the first step that broke each image, int [N]: 0 where none was needed, -1 where none did."""
+    """The number of the first attack that broke each image, int [N]: 0 where none was needed, -1 where none did."""
     return np.where(survived.all(0), -1, np.argmin(survived, 0))
 
 
-def _pixels(images, chosen):
-    return tf.cast(images[chosen], tf.float32) / 255
+def _restored(state_path, identity, count, attacks):
+    """(survived, seconds, invalid, number of the attack to resume, number of images it has done) from the state file.
 
-
-def _restored(saved, identity, count, steps):
-    """survived, seconds, invalid, the step to go on with, the images it has done; None and a start without a file."""
-    if not saved or not saved.exists():
-        return None, np.zeros(steps), np.zeros(steps, int), 1, 0
+    Without a file, survived is None and the first attack has done nothing.
+    """
+    if not state_path or not state_path.exists():
+        return None, np.zeros(attacks), np.zeros(attacks, int), 1, 0
     try:
-        with np.load(saved, allow_pickle=False) as state:
-            of = str(state["of"])
+        with np.load(state_path, allow_pickle=False) as state:
+            found = str(state["of"])
             restored = state["survived"], state["seconds"], state["invalid"], int(state["step"]), int(state["done"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise Refusal(f"expected the state of an interrupted evaluation in {saved}; got {error}") from None
-    if of != identity or restored[0].shape != (1 + steps, count):
+        raise Refusal(f"expected the state of an interrupted evaluation in {state_path}; got {error}") from None
+    if found != identity or restored[0].shape != (1 + attacks, count):
         raise Refusal(
-            f"expected the state of this very evaluation in {saved}; got one of another net, --batch_size or"
-            " --num_images; delete it to start anew"
+            f"expected the state of the same evaluation in {state_path}; got one of another net, --batch_size or"
+            " --num_images; delete the file to start again"
         )
     return restored

@@ -1,4 +1,4 @@
-"""A .tflite file as a function of images, in any TFLite runtime that is installed."""
+"""A .tflite file as a function of images, in any installed TFLite runtime."""
 
 import functools
 import importlib
@@ -11,7 +11,7 @@ import tensorflow as tf
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
 
-# The first that is installed is the one whose accuracies are reported.
+# Accuracies are reported for the first one that is installed.
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow")
 
 
@@ -24,7 +24,7 @@ def installed_runtimes():
         except PackageNotFoundError:
             continue
         if package == "tflite_runtime" and int(np.__version__.split(".")[0]) > 1:
-            continue  # it was built for NumPy 1 and fails at the first file
+            continue  # built for NumPy 1, it fails at the first file
         found.append(f"{package} {installed}")
     return found
 
@@ -47,7 +47,7 @@ def scores(loaded, images):
 
     Args:
       loaded: an `interpreter`.
-      images: float32 [N, H, W, C] in [0, 1]; quantised and scores dequantised where the file's ends are integers.
+      images: float32 [N, H, W, C] in [0, 1]; converted where the file's input or output has an integer type.
 
     Returns:
       scores: float32 [N, K].
@@ -55,39 +55,39 @@ def scores(loaded, images):
     source, sink = loaded.get_input_details()[0], loaded.get_output_details()[0]
     out = np.empty((len(images), sink["shape"][-1]), np.float32)
     for i, image in enumerate(images):
-        loaded.set_tensor(source["index"], quantised(image[None], source))
+        loaded.set_tensor(source["index"], to_input_type(image[None], source))
         loaded.invoke()
-        out[i] = dequantised(loaded.get_tensor(sink["index"])[0], sink)
+        out[i] = to_float(loaded.get_tensor(sink["index"])[0], sink)
     return out
 
 
 def scorer(path, image_shape, classes):
     """A .tflite file as a function in TensorFlow's graph, images [B, H, W, C] -> scores [B, classes], no gradient.
 
-    Runs in the first runtime that is installed; a batch at once where the file then gives the scores that it gives for
-    images one at a time, else one at a time. Raises Refusal for a file of other images or classes.
+    Uses the first installed runtime. Runs a batch at once if the file then gives the same scores as for one image at a
+    time, otherwise one image at a time. Raises Refusal for a file of other images or classes.
     """
     runtime = installed_runtimes()[0].split()[0]
     threads = os.cpu_count()
     single, batched = interpreter(path, runtime, threads), interpreter(path, runtime, threads)
-    ends = [details[0]["shape"][1:] for details in (single.get_input_details(), single.get_output_details())]
-    for what, shape, expected in zip(("images", "scores"), ends, (image_shape, (classes,))):
+    shapes = [details[0]["shape"][1:] for details in (single.get_input_details(), single.get_output_details())]
+    for what, shape, expected in zip(("images", "scores"), shapes, (image_shape, (classes,))):
         if tuple(shape) != tuple(expected):
             raise Refusal(f"{path}: expected {what} of shape {tuple(expected)}; got {tuple(map(int, shape))}")
-    shape = ends[0]
+    shape = shapes[0]
     probe = np.random.default_rng(0).random((4, *shape), np.float32)
-    whole = _resizable(batched, probe) and np.allclose(_at_once(batched, probe), scores(single, probe), atol=1e-5)
-    run = functools.partial(_at_once, batched) if whole else functools.partial(scores, single)
+    agrees = _resizable(batched, probe) and np.allclose(_at_once(batched, probe), scores(single, probe), atol=1e-5)
+    score = functools.partial(_at_once, batched) if agrees else functools.partial(scores, single)
 
     @tf.function(input_signature=[tf.TensorSpec((None, *shape))])
     def judge(x):
-        return tf.ensure_shape(tf.numpy_function(run, [x], tf.float32, stateful=False), (None, classes))
+        return tf.ensure_shape(tf.numpy_function(score, [x], tf.float32, stateful=False), (None, classes))
 
     return judge
 
 
 def _resizable(loaded, images):
-    """Whether the file takes a batch of another size."""
+    """Whether the file accepts a batch of these images."""
     try:
         _at_once(loaded, images)
     except (RuntimeError, ValueError):
@@ -102,12 +102,12 @@ def _at_once(loaded, images):
         with quiet():
             loaded.resize_tensor_input(source["index"], images.shape)
             loaded.allocate_tensors()
-    loaded.set_tensor(source["index"], quantised(images, source))
+    loaded.set_tensor(source["index"], to_input_type(images, source))
     loaded.invoke()
-    return dequantised(loaded.get_tensor(sink["index"]), sink)
+    return to_float(loaded.get_tensor(sink["index"]), sink)
 
 
-def quantised(x, detail):
+def to_input_type(x, detail):
     """q = round(x / scale) + zero_point within the range of the integer type; x itself for a float input."""
     if not np.issubdtype(detail["dtype"], np.integer):
         return x.astype(detail["dtype"])
@@ -116,7 +116,7 @@ def quantised(x, detail):
     return np.clip(np.rint(x / scale) + zero_point, limits.min, limits.max).astype(detail["dtype"])
 
 
-def dequantised(q, detail):
+def to_float(q, detail):
     """(q - zero_point) * scale; q itself for a float output."""
     if not np.issubdtype(detail["dtype"], np.integer):
         return q

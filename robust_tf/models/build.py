@@ -10,14 +10,13 @@ def build(config, dataset):
     shape, num_classes = tuple(dataset.image_shape), len(dataset.class_names)
     if config.model not in MODELS:
         return own_net(config.model, shape, num_classes)
-    options = {"conv_relu": True} if config.conv_relu else {}
+    model = MODELS[config.model]
+    options = {name: getattr(config, name) for name in model.options}
     try:
-        return MODELS[config.model](
-            shape, num_classes, width=config.width, normalisation=dataset.normalisation, **options
-        )
-    except ValueError as error:  # Keras', of images that a layer leaves nothing of
+        return model(shape, num_classes, normalisation=dataset.normalisation, **options)
+    except ValueError as error:  # Keras raises it for images that are too small
         negative = next((line for line in str(error).splitlines() if "dimension" in line), None)
         if negative:
             reason = negative.split(" for ")[0]
             raise Refusal(f"--model={config.model}: expected larger images; got {shape}: {reason}") from error
-        raise Refusal(f"--width: expected one that leaves each layer filters; got {config.width:g}: {error}") from error
+        raise Refusal(f"--width: expected at least one filter in each layer; got {config.width:g}: {error}") from error

@@ -1,4 +1,4 @@
-"""Layers that move channels about, without weights: a part of them, ShuffleNet's shuffle, any choice of them."""
+"""Layers without weights that select or reorder channels: a slice, ShuffleNet's shuffle, any selection."""
 
 import tensorflow as tf
 import tf_keras as keras
@@ -6,7 +6,7 @@ import tf_keras as keras
 
 @keras.saving.register_keras_serializable("robust_tf")
 class ChannelSlice(keras.layers.Layer):
-    """Channels start to stop."""
+    """Channels start:stop."""
 
     def __init__(self, start, stop, **kwargs):
         super().__init__(**kwargs)
@@ -21,7 +21,7 @@ class ChannelSlice(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("robust_tf")
 class ChannelShuffle(keras.layers.Layer):
-    """Channel i * n + j of `groups` runs of n becomes channel j * groups + i."""
+    """Of `groups` groups of n consecutive channels, channel i * n + j becomes channel j * groups + i."""
 
     def __init__(self, groups, **kwargs):
         super().__init__(**kwargs)
@@ -38,9 +38,10 @@ class ChannelShuffle(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("robust_tf")
 class ChannelGather(keras.layers.Layer):
-    """The channels `places`, in that order.
+    """The channels with the indices `places`, in that order.
 
-    Few runs of neighbours are joined from slices, which XNNPACK takes over in a file; it takes no gathering.
+    Up to MOST_RUNS runs of consecutive channels are concatenated slices, which XNNPACK executes; it does not execute a
+    gather.
     """
 
     MOST_RUNS = 8

@@ -3,14 +3,14 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv_bn, norm, pixels
+from robust_tf.models.layers import conv_bn, norm, pixels
 
 layers = keras.layers
 PADDED = (32, 64, 128, 128)
 
 
 def convnet_stl10(input_shape, num_classes, width=1.0, normalisation=None):
-    """Builds the net: four padded 3x3 convolutions, each pooled, two valid ones of 256, pooled, and a dense layer.
+    """Builds the net: four padded 3x3 convolutions, each with pooling; two valid ones of 256, pooling; a dense layer.
 
     1,127,776 kernel weights on 96x96x3 with 10 classes.
 
@@ -18,7 +18,7 @@ def convnet_stl10(input_shape, num_classes, width=1.0, normalisation=None):
       input_shape: (H, W, C), H and W at least 96.
       num_classes: length of the logits.
       width: factor on all filters.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].

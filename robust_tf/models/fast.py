@@ -1,4 +1,4 @@
-"""Forms of a net that compute the same function of the same variables faster, up to rounding."""
+"""Faster forms of a net, with its variables and, up to rounding, its function."""
 
 import collections
 
@@ -11,33 +11,33 @@ FOLDED = folded.fits, folded.FoldedConv
 
 
 def training_form(net):
-    """A net of the same function, where `net` has a convolution and a pooling to fuse; else `net` itself.
+    """`net` with convolution and max pooling fused; `net` itself if there is nothing to fuse.
 
-    Gradients are equal but where values of a pooling window tie: here each gets its share, in Keras' pooling the first
-    gets all.
+    Gradients are equal except for ties in a pooling window: here the equal values share the gradient, in Keras' pooling
+    the first of them gets all of it.
     """
-    return _in_one(net, [POOLED])
+    return _fused(net, [POOLED])
 
 
 def inference_form(net):
-    """As `training_form`, and of convolutions with batch norm too: the same function in inference mode only."""
-    return _in_one(net, [POOLED, FOLDED])
+    """As `training_form`, and with batch norm folded into convolutions: the same function in inference mode only."""
+    return _fused(net, [POOLED, FOLDED])
 
 
-def _in_one(net, kinds):
-    """`net` with one layer for two in a row, for the kinds (fits(first, second), Layer(first, second, name))."""
-    plain = keras.Model(net.inputs, net.outputs)  # functional, where it is sequential
-    found, seconds = {}, set()  # name of the first -> the layer in its place
+def _fused(net, kinds):
+    """`net` with one layer in place of two in a row, for kinds (fits(first, second), Layer(first, second, name))."""
+    plain = keras.Model(net.inputs, net.outputs)  # functional, even if `net` is sequential
+    found, absorbed = {}, set()  # name of the first -> the layer that replaces both; names of the second
     for first, second in _pairs(plain):
         for fits, Layer in kinds:
             if fits(first, second):
                 found[first.name] = Layer(first, second, f"{first.name}_and_{second.name}")
-                seconds.add(second.name)
+                absorbed.add(second.name)
     if not found:
         return net
 
     def replaced(layer):
-        if layer.name in seconds:  # a name that others have as their source
+        if layer.name in absorbed:  # the layers after it refer to this name
             return keras.layers.Activation("linear", name=layer.name)
         return found.get(layer.name, layer)
 
@@ -45,15 +45,15 @@ def _in_one(net, kinds):
 
 
 def nodes_of(net):
-    """The calls of layers that make up a functional net, inputs first: Keras' nodes.
+    """The nodes (calls of layers) of a functional net, inputs first.
 
-    Its own: a layer that it shares with other nets, as masks' wrappers make them, has theirs too.
+    A layer that several nets share, as in `compression.masks`, also has nodes of the other nets; they are left out.
     """
     return [node for depth in sorted(net._nodes_by_depth, reverse=True) for node in net._nodes_by_depth[depth]]
 
 
 def _pairs(net):
-    """Layers (first, second) of which the first is read by the second alone and the second reads it alone."""
+    """Pairs of layers (first, second): only `second` reads the output of `first`, and reads nothing else."""
     nodes = nodes_of(net)
     uses = collections.Counter(node.layer.name for node in nodes)
     readers = collections.defaultdict(list)
@@ -62,7 +62,7 @@ def _pairs(net):
             readers[parent].append(node)
     for first, (second, *others) in readers.items():
         alone = not others and len(second.parent_nodes) == 1 and first.layer.name not in net.output_names
-        # A call with arguments, training=True for one, may be of another function.
+        # Arguments of the call, such as training=True, may change the function.
         alone = alone and not any(given is not None for node in (first, second) for given in node.call_kwargs.values())
         if alone and uses[first.layer.name] == uses[second.layer.name] == 1:
             yield first.layer, second.layer

@@ -1,19 +1,19 @@
-"""A convolution and the batch normalisation after it as one convolution: in inference mode the same function.
+"""A convolution with the batch normalisation after it folded in: the same function in inference mode.
 
     gamma * (W * x - mean) / sqrt(variance + epsilon) + beta  =  (s W) * x + (beta - s mean),  s = gamma / sqrt(...)
 
-The kernel is multiplied anew at every call, which costs nothing beside a convolution over a batch, so that nothing can
-be out of date.
+The kernel is scaled at every call, so that it follows the variables; that costs little beside the convolution.
 """
 
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.models.batch_norm import of_layer
 from robust_tf.models.kernels import is_depthwise, kernel_of
 
 
 def fits(conv, after):
-    """Whether `after` alone reads `conv`, a linear convolution, and normalises its channels."""
+    """Whether `conv` is a linear convolution and `after` a batch normalisation of its channels."""
     return (
         type(conv) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
         and type(after) is keras.layers.BatchNormalization
@@ -27,16 +27,14 @@ class FoldedConv(keras.layers.Layer):
     """Batch norm of conv(x) with the moving statistics, from the variables of the layers `conv` and `norm`."""
 
     def __init__(self, conv, norm, name):
-        # Layers in lower precision keep it; the kernel is multiplied in float32.
+        # Layers in lower precision stay so; the kernel is scaled in float32.
         super().__init__(name=name, dtype="float32", autocast=False)
         self.conv, self.norm = conv, norm
 
     def call(self, x):
         conv, norm = self.conv, self.norm
-        scale = tf.math.rsqrt(norm.moving_variance + norm.epsilon)  # [channels]
-        scale = scale * norm.gamma if norm.scale else scale
-        offset = (conv.bias if conv.use_bias else 0.0) - norm.moving_mean
-        offset = offset * scale + (norm.beta if norm.center else 0.0)
+        scale, shift = of_layer(norm)  # [channels]
+        offset = (conv.bias * scale if conv.use_bias else 0.0) + shift
         kernel = kernel_of(conv)
         across = scale
         if is_depthwise(conv):  # [h, w, in, multiplier]: channels are in * multiplier

@@ -6,14 +6,14 @@ import tf_keras as keras
 
 
 def scaled(units, width):
-    """The whole part of units * width, at least 1: the width multiplier."""
-    return max(1, int(units * width + 1e-6))  # 0.7 * 10 is 7
+    """units * width rounded down, at least 1: the width multiplier."""
+    return max(1, int(units * width + 1e-6))  # 0.29 * 100 is a little less than 29
 
 
 def kernel_layers(net):
     """Layers of `net` that own a kernel, in forward order."""
     owners = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense
-    transposed = keras.layers.Conv2DTranspose  # a Conv2D to Keras, with its kernel the other way round
+    transposed = keras.layers.Conv2DTranspose  # Keras' subclass of Conv2D, with the kernel [h, w, out, in]
     return [layer for layer in net.layers if isinstance(layer, owners) and not isinstance(layer, transposed)]
 
 
@@ -32,11 +32,11 @@ def kernels(net):
 
 
 def multiply_adds(net):
-    """Layer name -> multiply-adds of its kernel for one image: each weight once a place of the output."""
+    """Layer name -> multiply-adds of its kernel for one image: each weight once per output position."""
     places = {layer.name: math.prod(layer.output_shape[1:-1]) for layer in kernel_layers(net)}
     return {layer.name: places[layer.name] * count([kernel_of(layer)]) for layer in kernel_layers(net)}
 
 
 def count(W):
-    """The weights of kernels W together."""
+    """The number of weights of all kernels W."""
     return sum(w.shape.num_elements() for w in W)

@@ -6,7 +6,7 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import pixels
+from robust_tf.models.layers import pixels
 
 
 def lenet(input_shape, num_classes, width=1.0, normalisation=None, conv_relu=False):
@@ -16,7 +16,7 @@ def lenet(input_shape, num_classes, width=1.0, normalisation=None, conv_relu=Fal
       input_shape: (H, W, C), H and W at least 16.
       num_classes: length of the logits.
       width: factor on the 20, 50 and 500 units.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
       conv_relu: ReLU after each convolution; Caffe's net has none there.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Reading a saved net back, in Keras' safe mode: nothing is unpickled, no code is run."""
+"""Loading of saved nets in Keras' safe mode, which unpickles nothing and runs no code from the file."""
 
 import zipfile
 
@@ -10,15 +10,15 @@ from robust_tf.refusal import Refusal
 
 
 def load_net(path, model=""):
-    """The Keras net in `path`; raises Refusal where it is damaged or none.
+    """The Keras net in `path`; raises Refusal if the file is damaged or is not a net.
 
-    `model` is what the run's configuration calls it: where Keras does not know the net's layers, the module of the
-    user's own net is imported, as it may define them.
+    `model` is --model of the run. If Keras does not know the net's layers, the module of the user's own net is
+    imported, because it may define them.
     """
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         if not model or model in MODELS or not zipfile.is_zipfile(path):
-            raise Refusal(f"expected a Keras net in {path}; got {error}") from error
+            raise Refusal(f"{path}: expected a Keras net; got {error}") from error
     import_own(model)
     return load_net(path)

@@ -3,7 +3,7 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv_bn, depthwise_bn, pixels
+from robust_tf.models.layers import conv_bn, depthwise_bn, pixels
 
 layers = keras.layers
 # (channels, stride) of each depthwise-separable convolution.
@@ -17,7 +17,7 @@ def mobilenet_v1(input_shape, num_classes, width=1.0, normalisation=None):
       input_shape: (H, W, C).
       num_classes: length of the logits.
       width: factor on all channels.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].

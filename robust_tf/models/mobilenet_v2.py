@@ -3,10 +3,10 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv_bn, depthwise_bn, pixels
+from robust_tf.models.layers import conv_bn, depthwise_bn, pixels
 
 layers = keras.layers
-# Expansion t, channels c, blocks n, stride s of the first.
+# Expansion t, channels c, number of blocks n, stride s of the first block.
 BODY = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
@@ -16,8 +16,8 @@ def mobilenet_v2(input_shape, num_classes, width=1.0, normalisation=None):
     Args:
       input_shape: (H, W, C).
       num_classes: length of the logits.
-      width: factor on all channels, on the last 1,280 only where it is above 1.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      width: factor on all channels; on the last 1,280 only if it is above 1.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
@@ -34,7 +34,7 @@ def mobilenet_v2(input_shape, num_classes, width=1.0, normalisation=None):
 
 
 def inverted_residual(x, t, channels, stride, name):
-    """Widened t times by a 1x1 convolution, filtered depthwise, narrowed by another; added to x at stride 1."""
+    """1x1 convolution to t times the channels, depthwise 3x3, 1x1 convolution; plus a shortcut at stride 1."""
     shortcut = x
     x = conv_bn(x, t * x.shape[-1], 1, f"{name}_expand")
     x = depthwise_bn(x, 3, f"{name}_depthwise", stride)

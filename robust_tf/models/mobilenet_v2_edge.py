@@ -1,14 +1,14 @@
-"""MobileNetV2 in the one form that the sparse kernels of XNNPACK take (on ARM).
+"""MobileNetV2 in the form that the sparse kernels of XNNPACK (on ARM) support.
 
-They want a 3x3 stem of stride 2 on three channels with explicit padding, then nothing but 1x1 convolutions, explicitly
-padded depthwise ones, additions and element-wise functions, and a spatial mean at the end.
+They need a 3x3 stem of stride 2 on three channels with explicit padding, then only 1x1 convolutions, depthwise
+convolutions with explicit padding, additions and element-wise functions, and a spatial mean at the end.
 """
 
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
+from robust_tf.models.layers import conv_bn, he_depthwise, norm, pixels
 from robust_tf.models.mobilenet_v2 import BODY
-from robust_tf.models.normed import conv_bn, he_depthwise, norm, pixels
 
 layers = keras.layers
 
@@ -19,8 +19,8 @@ def mobilenet_v2_edge(input_shape, num_classes, width=1.0, normalisation=None):
     Args:
       input_shape: (H, W, 3).
       num_classes: length of the logits.
-      width: factor on all channels, on the last 1,280 only where it is above 1.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      width: factor on all channels; on the last 1,280 only if it is above 1.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, 3] in [0, 1] -> logits [B, num_classes].
@@ -39,7 +39,7 @@ def mobilenet_v2_edge(input_shape, num_classes, width=1.0, normalisation=None):
 
 
 def inverted_residual(x, t, channels, stride, name):
-    """Widened t times by a 1x1 convolution, filtered depthwise, narrowed by another; added to x where shapes agree."""
+    """1x1 convolution to t times the channels, depthwise 3x3, 1x1 convolution; plus x if the shapes agree."""
     shortcut = x
     x = conv_bn(x, t * x.shape[-1], 1, f"{name}_expand")
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)

@@ -1,4 +1,4 @@
-"""The user's own net, from package.module:function, and what it must be for the rest to work."""
+"""The user's own net, from package.module:function, and the checks that it must pass."""
 
 import importlib
 import os
@@ -14,9 +14,9 @@ from robust_tf.refusal import Refusal
 
 
 def import_own(address):
-    """The function at `address`, package.module:function, also from the current folder; raises Refusal."""
+    """The function at `address`, package.module:function; searches the current folder too. Raises Refusal."""
     module, _, name = address.partition(":")
-    if os.getcwd() not in sys.path:  # installed commands do not look there
+    if os.getcwd() not in sys.path:  # installed commands do not search it
         sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module), name)
@@ -30,7 +30,7 @@ def import_own(address):
 
 
 def own_net(address, input_shape, num_classes):
-    """function(input_shape, num_classes), checked; raises Refusal where it is no net that this project can train."""
+    """The net function(input_shape, num_classes); raises Refusal unless this project can train it."""
     function = import_own(address)
     try:
         net = function(input_shape, num_classes)
@@ -55,7 +55,7 @@ def check(net, address, input_shape, num_classes):
         refuse("a functional or sequential model", f"a subclass, {type(net).__name__}")
     nested = [layer.name for layer in net.layers if isinstance(layer, keras.Model)]
     if nested:
-        refuse("a net of layers", f"a model within it, {nested[0]}")
+        refuse("a net without nested models", nested[0])
     if not net.built or net.input_shape != (None, *input_shape):
         refuse(f"images of shape {(None, *input_shape)}", net.input_shape if net.built else "no input shape")
     if net.output_shape != (None, num_classes):
@@ -68,12 +68,12 @@ def check(net, address, input_shape, num_classes):
     unknown = [layer for layer in net.layers if layer not in kernel_layers(net) and has_matrix(layer)]
     if unknown:
         refuse(
-            "kernels in Conv2D, DepthwiseConv2D and Dense layers alone, which are counted and pruned",
+            "kernels only in Conv2D, DepthwiseConv2D and Dense layers, which are counted and pruned",
             f"{unknown[0].name} ({type(unknown[0]).__name__})",
         )
     grouped = [layer for layer in kernel_layers(net) if getattr(layer, "groups", 1) > 1]
     if grouped:
-        refuse("convolutions of one group", f"{grouped[0].name} of {grouped[0].groups}")
+        refuse("convolutions of one group", f"{grouped[0].name} with {grouped[0].groups} groups")
     other = [layer for layer in net.layers if layer.compute_dtype != "float32" and layer.weights]
     if other:
         refuse("float32 layers", f"{other[0].name} in {other[0].compute_dtype}")
@@ -86,19 +86,19 @@ def functional(net):
 
 
 def has_matrix(layer):
-    """Whether a layer has trainable weights beyond a vector."""
+    """Whether a layer has trainable weights with two or more axes."""
     return any(len(w.shape) > 1 for w in layer.trainable_weights)
 
 
 def check_outputs(net, input_shape, refuse):
-    """Refuses what is no logits, or has no gradient."""
+    """Refuses outputs that are not logits, or have no gradient."""
     x = tf.constant(np.random.default_rng(0).random((8, *input_shape), np.float32))
     with tf.GradientTape() as tape:
         tape.watch(x)
         z = net(x, training=False)
     last = getattr(net.layers[-1], "activation", None)
     if are_probabilities(z) or last in (keras.activations.softmax, keras.activations.sigmoid):
-        refuse("logits", "probabilities: leave the softmax, or sigmoid, out")
+        refuse("logits", "probabilities: remove the softmax or sigmoid")
     if tape.gradient(z, x) is None:
         refuse("logits with a gradient", "none with respect to the image")
 

@@ -1,28 +1,28 @@
 """A convolution and the max pooling after it as one layer: the same function of the same weights, computed faster.
 
-On few input channels, as of images, the four windows of a 2x2 pooling become channels: with the image's 2x2 blocks as
-channels too, one smaller convolution of stride 1 yields all four, and pooling is a maximum over an axis. Bias and
-activation come after the maximum, on a quarter of the values.
+For few input channels, as images have: the 2x2 blocks of the image become input channels, and the four values under a
+2x2 pooling window become output channels. One smaller convolution of stride 1 then computes all four values, and
+pooling is a maximum over an axis. Bias and activation come after the maximum, on a quarter of the values.
 """
 
 import tensorflow as tf
 import tf_keras as keras
 
-# Where the kernel has more input channels than this, padding it costs more than the four windows save.
+# With more input channels than this, padding the kernel costs more than the fusion saves.
 MOST_CHANNELS = 4
-# Activations that never fall, so that the maximum may come first.
-RISING = (keras.activations.linear, keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
+# Non-decreasing activations: the maximum may come before them.
+NON_DECREASING = (keras.activations.linear, keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
 
 
 def fits(conv, pool):
-    """Whether `pool`, a 2x2 max pooling, alone reads `conv`, a convolution of few channels without padding."""
+    """Whether `conv` is a convolution of few channels without padding, and `pool` a 2x2 max pooling."""
     return (
         type(conv) is keras.layers.Conv2D
         and conv.strides == conv.dilation_rate == (1, 1)
         and conv.padding == "valid"
         and conv.groups == 1
         and conv.data_format == "channels_last"
-        and conv.activation in RISING
+        and conv.activation in NON_DECREASING
         and conv.kernel.shape[2] <= MOST_CHANNELS
         and all(size and size % 2 == 0 for size in conv.input_shape[1:3])
         and type(pool) is keras.layers.MaxPooling2D
@@ -43,12 +43,12 @@ class PooledConv(keras.layers.Layer):
     def call(self, x):
         return self.finish(tf.reduce_max(self.windows(x), -2))
 
-    def windows(self, x, of=tf.identity):
-        """The four values under each pooling window, [B, H, W, 4, out], of x [B, 2H + ., 2W + ., in]; no bias.
+    def windows(self, x, transform=tf.identity):
+        """The four values under each pooling window, [B, H, W, 4, out], without bias; x: [B, 2H + ., 2W + ., in].
 
-        `of` is applied to the kernel.
+        The kernel is transform(kernel).
         """
-        kernel = of(self.conv.kernel)
+        kernel = transform(self.conv.kernel)
         h, w, channels, out = kernel.shape
         H, W = (h + 2) // 2, (w + 2) // 2  # blocks that hold the kernel and its shift by one
         shifts = [(i, j) for i in (0, 1) for j in (0, 1)]

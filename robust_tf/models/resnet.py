@@ -3,20 +3,20 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv_bn, pixels
+from robust_tf.models.layers import conv_bn, pixels
 
 layers = keras.layers
 
 
 def resnet(input_shape, num_classes, stages, width=1.0, normalisation=None):
-    """Builds the net: stages of basic blocks, each but the first halving the image.
+    """Builds the net: stages of basic blocks; each stage after the first halves the image.
 
     Args:
       input_shape: (H, W, C).
       num_classes: length of the logits.
-      stages: (channels, blocks) of each.
+      stages: (channels, number of blocks) of each stage.
       width: factor on all channels.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].

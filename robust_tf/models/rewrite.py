@@ -1,4 +1,4 @@
-"""Nets with other layers in place of some, by editing a functional net's configuration."""
+"""Replacing layers of a net, by editing the configuration of its functional form."""
 
 import copy
 
@@ -6,19 +6,19 @@ import tf_keras as keras
 
 
 def split(net, factors):
-    """A net in which layers are two thin ones in a row: W = left @ right.
+    """A net in which some layers are replaced by two thin layers in a row: W = left @ right.
 
-    A convolution becomes one with the same window and r filters, without bias, and a 1x1 one; a dense layer becomes
-    two. The second keeps the layer's name, bias and activation.
+    A convolution becomes one with the same window, r filters and no bias, then a 1x1 convolution; a dense layer becomes
+    two dense layers. The second layer keeps the name, bias and activation.
 
     Args:
       net: functional or sequential Keras net.
       factors: layer name -> (left [h * w * in, r] or [in, r], right [r, out]) of its kernel's matrix [inputs, outputs].
 
     Returns:
-      Keras net of the same function where left @ right is the kernel; it shares nothing with `net`.
+      Keras net, of the same function if left @ right is the kernel; it shares no variables with `net`.
     """
-    net = keras.Model(net.inputs, net.outputs, name=net.name)  # functional, where it is sequential
+    net = keras.Model(net.inputs, net.outputs, name=net.name)  # functional, even if it is sequential
     config = copy.deepcopy(net.get_config())
     layers = []
     for layer in config["layers"]:
@@ -40,7 +40,7 @@ def split(net, factors):
 
 
 def _halves(layer, rank):
-    """The configurations of the two layers in place of one."""
+    """The configurations of the two layers that replace one."""
     first, second = copy.deepcopy(layer), copy.deepcopy(layer)
     name = f"{layer['name']}_thin"
     first["name"] = first["config"]["name"] = name
@@ -50,6 +50,6 @@ def _halves(layer, rank):
     else:
         first["config"]["filters"] = rank
         second["config"].update({"kernel_size": (1, 1), "strides": (1, 1), "dilation_rate": (1, 1)})
-    second.pop("build_config", None)  # its input is another now
+    second.pop("build_config", None)  # its input shape has changed
     second["inbound_nodes"] = [[[name, i, 0, {}]] for i in range(len(layer["inbound_nodes"]))]
     return first, second

@@ -1,14 +1,14 @@
 """ShuffleNet for small images: grouped 1x1 convolutions and a shuffle between them (Zhang et al., arXiv 1707.01083).
 
-A grouped convolution is written as a convolution a group: TensorFlow has no gradient of the former on CPU, and
-pruning, factorising and bounding need no case of their own.
+A grouped convolution is written as one convolution per group: TensorFlow has no gradient of grouped convolutions on
+CPU, and pruning, factorising and interval bounds need no special case.
 """
 
 import tf_keras as keras
 
 from robust_tf.models.channels import ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv, conv_bn, depthwise_bn, norm, pixels
+from robust_tf.models.layers import conv, conv_bn, depthwise_bn, norm, pixels
 
 layers = keras.layers
 GROUPS = 3
@@ -21,8 +21,8 @@ def shufflenet_v1(input_shape, num_classes, width=1.0, normalisation=None):
     Args:
       input_shape: (H, W, C).
       num_classes: length of the logits.
-      width: factor on the channels of the three stages; 0.25, 0.5, 1, 2 keep all groups whole.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      width: factor on the channels of the three stages, which are rounded down to multiples of 12.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
@@ -31,24 +31,25 @@ def shufflenet_v1(input_shape, num_classes, width=1.0, normalisation=None):
     x = conv_bn(x, 24, 1, "stem")
     for s, (channels, blocks) in enumerate(BODY, 1):
         for b in range(1, blocks + 1):
-            first = 1 if s == b == 1 else GROUPS  # the stem's 24 channels are too few to part
-            x = bottleneck(x, whole(channels * width), 2 if b == 1 else 1, first, f"stage{s}_block{b}")
+            groups = 1 if s == b == 1 else GROUPS  # the stem's 24 channels are too few for groups
+            x = bottleneck(x, whole(channels * width), 2 if b == 1 else 1, groups, f"stage{s}_block{b}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     logits = layers.Dense(num_classes, name="logits")(x)
     return keras.Model(image, logits, name="shufflenet_v1")
 
 
 def whole(channels):
-    """The channels, of which a quarter must be a multiple of the groups."""
+    """The channels rounded down, at least to 12, so that a quarter of them is a multiple of GROUPS."""
     return scaled(channels, 1 / (4 * GROUPS)) * 4 * GROUPS
 
 
-def bottleneck(x, channels, stride, first, name):
-    """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1; added to x, or beside its average pool at stride 2."""
+def bottleneck(x, channels, stride, groups, name):
+    """Grouped 1x1 convolution, shuffle, depthwise 3x3, grouped 1x1; at stride 1 added to x, at stride 2 concatenated
+    with the average-pooled x. groups: of the first 1x1 convolution."""
     shortcut = x
     out = channels if stride == 1 else channels - x.shape[-1]
-    x = norm(grouped(x, out // 4, first, f"{name}_reduce"), f"{name}_reduce")
-    x = ChannelShuffle(first, name=f"{name}_shuffle")(x) if first > 1 else x
+    x = norm(grouped(x, out // 4, groups, f"{name}_reduce"), f"{name}_reduce")
+    x = ChannelShuffle(groups, name=f"{name}_shuffle")(x) if groups > 1 else x
     x = depthwise_bn(x, 3, f"{name}_depthwise", stride)
     x = norm(grouped(x, out, GROUPS, f"{name}_expand"), f"{name}_expand", relu=False)
     if stride == 1:
@@ -60,7 +61,7 @@ def bottleneck(x, channels, stride, first, name):
 
 
 def grouped(x, filters, groups, name):
-    """A 1x1 convolution of each of `groups` runs of channels to filters / groups."""
+    """A grouped 1x1 convolution: one for each of `groups` runs of consecutive channels."""
     if groups == 1:
         return conv(x, filters, 1, name)
     n = x.shape[-1] // groups

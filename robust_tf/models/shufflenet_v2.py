@@ -1,10 +1,10 @@
-"""ShuffleNetV2 for small images: half of the channels pass by each block (Ma et al., arXiv 1807.11164)."""
+"""ShuffleNetV2 for small images: half of the channels bypass each block (Ma et al., arXiv 1807.11164)."""
 
 import tf_keras as keras
 
 from robust_tf.models.channels import ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv_bn, depthwise_bn, pixels
+from robust_tf.models.layers import conv_bn, depthwise_bn, pixels
 from robust_tf.refusal import Refusal
 
 layers = keras.layers
@@ -24,8 +24,8 @@ def shufflenet_v2(input_shape, num_classes, width=1.0, normalisation=None):
     Args:
       input_shape: (H, W, C).
       num_classes: length of the logits.
-      width: 0.5, 1, 1.5 or 2 as in the paper; below 0.5 a factor on the channels of 0.5.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      width: 0.5, 1, 1.5 or 2 as in the paper; below 0.5 the channels of 0.5 are scaled down.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes]; raises Refusal for another width.
@@ -46,7 +46,7 @@ def shufflenet_v2(input_shape, num_classes, width=1.0, normalisation=None):
 
 
 def basic(x, name):
-    """The second half of the channels goes through 1x1, depthwise 3x3 and 1x1; then all are shuffled."""
+    """The second half of the channels goes through 1x1, depthwise 3x3 and 1x1 convolutions; then all are shuffled."""
     half = x.shape[-1] // 2
     passed = ChannelSlice(0, half, name=f"{name}_pass")(x)
     y = ChannelSlice(half, 2 * half, name=f"{name}_part")(x)

@@ -3,7 +3,7 @@
 import tf_keras as keras
 
 from robust_tf.models.kernels import scaled
-from robust_tf.models.normed import conv, norm, pixels
+from robust_tf.models.layers import conv, norm, pixels
 
 layers = keras.layers
 
@@ -16,8 +16,8 @@ def wide_resnet(input_shape, num_classes, depth, factor, width=1.0, normalisatio
       num_classes: length of the logits.
       depth: 6n + 4.
       factor: the paper's widening factor.
-      width: a further one, on all channels but the stem's.
-      normalisation: (mean, deviation) of the pixels, a number a channel each.
+      width: a further factor on all channels but the stem's.
+      normalisation: (mean, deviation) of the pixels, one number per channel.
 
     Returns:
       Keras model, images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
@@ -33,7 +33,7 @@ def wide_resnet(input_shape, num_classes, depth, factor, width=1.0, normalisatio
 
 
 def block(x, channels, stride, name):
-    """x + two 3x3 convolutions of relu(bn(.)); where the shape changes, a 1x1 convolution of relu(bn(x)) + those."""
+    """x + two 3x3 convolutions of relu(bn(.)); if the shape changes, a 1x1 convolution of relu(bn(x)) replaces x."""
     active = norm(x, f"{name}_in")
     if stride != 1 or x.shape[-1] != channels:
         x = conv(active, channels, 1, f"{name}_shortcut", stride)

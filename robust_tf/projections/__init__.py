@@ -1,18 +1,66 @@
-"""PROJECTIONS[name](kernels, k, **options) -> kernels of at most k weights; pure functions.
+"""PROJECTIONS[name](kernels, k, **options) -> kernels with at most k weights; pure functions.
 
-Kernels have their outputs last, [..., out]; k counts non-zeros, for low_rank the weights of the thin factors.
+The last axis of a kernel is its outputs, [..., out]. k counts non-zeros; for low_rank, the weights of the thin factors.
 """
+
+from dataclasses import dataclass
 
 from robust_tf.registry import Entry
 
+
+@dataclass(frozen=True, kw_only=True)
+class Projection(Entry):
+    """A constraint on the kernels.
+
+    options: flags of bin/train that it takes, as keyword arguments of the same names.
+    kept_by: what keeps the constraint during further training: "masks" (zeros stay zero), "centroids" (equal weights
+      stay equal) or "thin layers".
+    exempts_depthwise: whether it takes `exempt`, the indices of kernels that it does not change.
+    """
+
+    kept_by: str = "masks"
+    exempts_depthwise: bool = False
+
+
 PROJECTIONS = {
-    "irregular": Entry("robust_tf.projections.irregular:irregular"),
-    "per_layer": Entry("robust_tf.projections.per_layer:per_layer"),
-    "funnel": Entry("robust_tf.projections.funnel:funnel"),
-    "redundant": Entry("robust_tf.projections.redundant:redundant"),
-    "channel": Entry("robust_tf.projections.channel:channel"),
-    "low_rank": Entry("robust_tf.projections.low_rank:low_rank"),
-    "n_of_m": Entry("robust_tf.projections.blocks:n_of_m"),
-    "block": Entry("robust_tf.projections.blocks:block"),
-    "codebook": Entry("robust_tf.projections.codebook:codebook"),
+    "irregular": Projection(
+        address="robust_tf.projections.irregular:irregular",
+        summary="the k largest of all weights",
+        options=("floor",),
+    ),
+    "per_layer": Projection(
+        address="robust_tf.projections.per_layer:per_layer",
+        summary="the same fraction of each layer",
+        exempts_depthwise=True,
+    ),
+    "funnel": Projection(
+        address="robust_tf.projections.funnel:funnel",
+        summary="fractions that decrease with depth",
+        options=("delta",),
+        exempts_depthwise=True,
+    ),
+    "redundant": Projection(
+        address="robust_tf.projections.redundant:redundant",
+        summary="no filters that are similar to others",
+        options=("phi",),
+    ),
+    "channel": Projection(address="robust_tf.projections.channel:channel", summary="whole filters"),
+    "low_rank": Projection(
+        address="robust_tf.projections.low_rank:low_rank",
+        summary="low rank, as thin layers (admm only)",
+        kept_by="thin layers",
+        exempts_depthwise=True,
+    ),
+    "n_of_m": Projection(address="robust_tf.projections.blocks:n_of_m", summary="at most 2 of 4 consecutive inputs"),
+    "block": Projection(
+        address="robust_tf.projections.blocks:block",
+        summary="whole blocks of consecutive inputs",
+        options=("block_size",),
+    ),
+    "codebook": Projection(
+        address="robust_tf.projections.codebook:codebook",
+        summary="irregular, with few distinct values (admm only)",
+        options=("bits",),
+        kept_by="centroids",
+    ),
 }

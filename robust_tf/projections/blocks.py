@@ -26,19 +26,19 @@ def n_of_m(kernels, k, n=2, m=4):
 
     Args:
       kernels: list of tensors W_l.
-      k: weights that may stay, an int; the pattern alone decides how many do.
+      k: largest number of weights, an int; the pattern alone decides how many stay.
       n, m: the pattern.
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where the pattern may leave more than k weights.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError if the pattern may keep more than k weights.
     """
-    # From the shapes, not the weights: what fits now must fit whatever the weights become.
+    # Computed from the shapes: the pattern must fit into k for any weights.
     most = 0
     for w in kernels:
         inputs = w.shape.num_elements() // w.shape[-1]
         most += w.shape[-1] * (inputs // m * n + min(inputs % m, n))
     if most > k:
-        raise ValueError(f"expected k >= {most}, what {n} of {m} leaves; got {int(k)}")
+        raise ValueError(f"expected k >= {most}, the weights that {n} of {m} may keep; got {int(k)}")
     Z = []
     for w in kernels:
         groups = tf.transpose(grouped(w, m), (0, 2, 1))  # [groups, out, m]
@@ -48,27 +48,28 @@ def n_of_m(kernels, k, n=2, m=4):
     return Z
 
 
-def block(kernels, k, size=4):
-    """argmin_Z sum_l ||W_l - Z_l||^2  subject to  at most k // size blocks of `size` consecutive inputs being non-zero.
+def block(kernels, k, block_size=4):
+    """argmin_Z sum_l ||W_l - Z_l||^2  subject to  at most k // block_size blocks of block_size consecutive
+    inputs being non-zero.
 
-    The blocks of largest norm stay, over all kernels together; a last, shorter block of a column counts as a whole one.
+    The blocks with the largest norms of all kernels stay; a shorter block at the end of a column counts as a whole one.
 
     Args:
       kernels: list of tensors W_l.
       k: weights to keep, an int.
-      size: inputs in a block; TFLite's sparse dense kernels want 4 (float) or 16 (int8).
+      block_size: inputs in a block; TFLite's sparse dense kernels need 4 (float) or 16 (int8).
 
     Returns:
-      list of tensors Z_l with the shapes of W_l; W itself where k is all weights. Raises ValueError where k is less
-      than a block.
+      list of tensors Z_l with the shapes of W_l; W itself if k is the number of all weights. Raises ValueError if k
+      is less than a block.
     """
     if k >= sum(w.shape.num_elements() for w in kernels):
         return [tf.convert_to_tensor(w) for w in kernels]
-    if k < size:
-        raise ValueError(f"expected k >= {size}, one block; got {int(k)}")
-    groups = [grouped(w, size) for w in kernels]
+    if k < block_size:
+        raise ValueError(f"expected k >= {block_size}, one block; got {int(k)}")
+    groups = [grouped(w, block_size) for w in kernels]
     norms = [tf.reshape(tf.norm(g, axis=1), [-1]) for g in groups]  # [groups * out]
-    kept = top(tf.concat(norms, 0), min(int(k) // size, sum(len(n) for n in norms)))
+    kept = top(tf.concat(norms, 0), min(int(k) // block_size, sum(len(n) for n in norms)))
     masks = tf.split(kept, [len(n) for n in norms])
     return [
         ungrouped(g * tf.reshape(mask, (g.shape[0], 1, g.shape[2])), w.shape)

@@ -9,9 +9,9 @@ from robust_tf.projections.filters import within_budget
 def channel(kernels, k):
     """argmin_Z sum_l ||W_l - Z_l||^2  subject to  Z made of whole filters of W with at most k weights.
 
-    The filters of largest mean square stay, over all layers but the classifier: the greedy solution of a knapsack,
-    exact where the filters are of one size and the budget a multiple of it. What happens where filters alone cannot
-    reach k is said in `filters.within_budget`.
+    The filters with the largest mean squares stay, over all layers but the classifier: the greedy solution of a
+    knapsack problem, exact if all filters have one size and the budget is a multiple of it. See `filters.within_budget`
+    for budgets that dropping filters cannot meet.
 
     Args:
       kernels: list of tensors W_l; the last is the classifier's.

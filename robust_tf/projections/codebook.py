@@ -1,4 +1,4 @@
-"""Quantisation as a constraint: few distinct values a kernel, one of them zero (Gui et al., future work)."""
+"""Quantisation as a constraint: few distinct values per kernel, one of them zero (Gui et al., future work)."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,15 +9,15 @@ from robust_tf.projections.irregular import irregular
 def codebook(kernels, k, bits=8, rounds=100):
     """Z_l of at most 2^bits values, zero among them, near W_l, with sum_l ||Z_l||_0 <= k.
 
-    The global k largest weights first, then Lloyd's algorithm with 2^bits - 1 centres on the non-zeros of each kernel;
-    the zeros keep the value zero, which the non-zeros do not take. A heuristic: neither step knows of the other, and
-    Lloyd's algorithm finds a local optimum.
+    First the k largest weights of all kernels are kept. Then Lloyd's algorithm replaces the non-zeros of each kernel by
+    2^bits - 1 centres; zeros stay zero. A heuristic: the two steps are independent, and Lloyd's algorithm finds a local
+    optimum.
 
     Args:
       kernels: list of tensors W_l.
       k: weights to keep, an int.
-      bits: of an entry of the codebook.
-      rounds: of Lloyd's algorithm, at most.
+      bits: bits of an index into the codebook.
+      rounds: largest number of iterations of Lloyd's algorithm.
 
     Returns:
       list of tensors Z_l with the shapes of W_l.

@@ -13,23 +13,23 @@ def matrix(w):
 
 
 def within_budget(kernels, k, score):
-    """Zeroes the filters of least score until at most k weights are left; single weights where that is not enough.
+    """Zeroes the filters of least score until at most k weights are left; then single weights if that is not enough.
 
-    Every layer keeps at least one filter, and the last one, the classifier, all of them. Where even one filter a layer
-    is more than k (LeNet's classifier alone has 5,000 weights), filters are dropped to N (k / N)^(1/4) weights and the
-    k largest weights of those stay [ours]: with a share s of its inputs and of its filters a layer does s^2 of its
-    work, so that s^2 = (k / N)^(1/2) leaves as much to do for one step as for the other.
+    Every layer keeps at least one filter; the last layer, the classifier, keeps all. If one filter per layer is more
+    than k weights (LeNet's classifier alone has 5,000), filters are dropped down to N (k / N)^(1/4) weights, and the k
+    largest of those stay [ours]: a layer with a share s of its inputs and of its filters has s^2 of its work, and with
+    s^2 = (k / N)^(1/2) both steps reduce the work equally.
 
     Args:
       kernels: list of tensors W_l, N weights together.
       k: weights to keep, an int.
-      score: function (matrix [inputs, filters]) -> [filters]; among equals the lower index stays.
+      score: function (matrix [inputs, filters]) -> [filters]; of equal scores the lower index stays.
 
     Returns:
       list of NumPy arrays Z_l with the shapes of W_l.
     """
     Z = [np.array(w) for w in kernels]
-    columns = [matrix(z) for z in Z]  # views: what is zeroed in them is zeroed in Z
+    columns = [matrix(z) for z in Z]  # views into Z
     alive = [column.any(axis=0) for column in columns]
     size = [len(column) for column in columns]
     last = len(Z) - 1

@@ -1,4 +1,4 @@
-"""Funnel pruning: the deeper a layer, the smaller the fraction of its weights that stays (thesis, 3.2.1)."""
+"""Funnel pruning: deeper layers keep a smaller fraction of their weights (thesis, 3.2.1)."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,18 +9,18 @@ from robust_tf.projections.irregular import top
 def funnel(kernels, k, delta=None, exempt=()):
     """argmin_Z sum_l ||W_l - Z_l||^2  s.t.  m_l/d_l - m_{l+1}/d_{l+1} >= delta > 0,  sum_l m_l <= k,  m_l = ||Z_l||_0.
 
-    The numbers m_l come from a Lagrangian on the budget and a dynamic programme along the chain of layers; what the
-    budget then still has goes to the largest weights that the chain allows. Exact for the budgets that a multiplier
-    reaches, else near it. Each kernel's m_l largest |w| stay.
+    The numbers m_l come from a Lagrange multiplier for the budget and dynamic programming along the chain of layers;
+    the rest of the budget goes to the largest weights that the chain allows. Exact for budgets that some multiplier
+    meets, otherwise approximate. Each kernel keeps its m_l largest |w|.
 
     Args:
       kernels: list of tensors W_l with d_l weights, N together, in forward order.
       k: weights to keep, an int; N means dense.
-      delta: least fall of the kept fraction from layer to layer; None means k / (2 N L) for L layers.
-      exempt: indices of kernels that stay dense, are no part of the chain, and count towards k.
+      delta: smallest decrease of the kept fraction from layer to layer; None means k / (2 N L) for L layers.
+      exempt: indices of kernels that stay dense, are not part of the chain, and count towards k.
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where the chain does not fit into k or into 1.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError if no fractions in [0, 1] fit delta and k.
     """
     N = sum(w.shape.num_elements() for w in kernels)
     if k >= N:
@@ -41,11 +41,11 @@ def shares(squares, budget, delta, k=None, grid=4096):
     """The numbers m_l of `funnel`.
 
     Args:
-      squares: for each layer its squared weights, falling.
-      budget: sum of the m_l, at most.
-      delta: least difference of consecutive fractions m_l / d_l.
-      k: what an error calls the budget, where exempt weights are part of it.
-      grid: numbers tried for a layer, at most; below it all are.
+      squares: for each layer its squared weights, in decreasing order.
+      budget: largest sum of the m_l.
+      delta: smallest difference of consecutive fractions m_l / d_l.
+      k: the budget with the exempt weights, for error messages; None means `budget`.
+      grid: largest number of values of m_l that are tried for a layer.
     """
     d = np.array([len(s) for s in squares])
     L = len(d)
@@ -55,7 +55,7 @@ def shares(squares, budget, delta, k=None, grid=4096):
     if (low > d).any() or low.sum() > budget:
         k = budget if k is None else k
         needed = low.sum() + k - budget
-        raise ValueError(f"expected k >= {needed}, the least that fractions falling by {delta:g} take; got {k}")
+        raise ValueError(f"expected k >= {needed}, the least for fractions that decrease by {delta:g}; got {k}")
     m_of = []
     for size, least in zip(d, low):
         most = min(size, max(budget - (low.sum() - least), least))
@@ -69,12 +69,12 @@ def shares(squares, budget, delta, k=None, grid=4096):
         choice = [None] * L
         for i in range(L - 2, -1, -1):
             least = np.minimum.accumulate(value[i + 1])
-            # Of the next layer's numbers, how many leave the chain falling by delta.
+            # Index of the next layer's largest number whose fraction is smaller by delta.
             allowed = np.searchsorted(m_of[i + 1] / d[i + 1], m_of[i] / d[i] - delta + 1e-12, side="right") - 1
             value[i] = np.where(allowed >= 0, lost[i] + multiplier * m_of[i] + least[np.maximum(allowed, 0)], np.inf)
-            first = np.zeros(len(least), int)  # where the running minimum was found
-            np.maximum.accumulate(np.where(value[i + 1] <= least, np.arange(len(least)), 0), out=first)
-            choice[i] = first[np.maximum(allowed, 0)]
+            place = np.zeros(len(least), int)  # of the running minimum
+            np.maximum.accumulate(np.where(value[i + 1] <= least, np.arange(len(least)), 0), out=place)
+            choice[i] = place[np.maximum(allowed, 0)]
         j = int(np.argmin(value[0]))
         m = [m_of[0][j]]
         for i in range(L - 1):
@@ -97,7 +97,7 @@ def shares(squares, budget, delta, k=None, grid=4096):
 
 
 def tightest(d, delta):
-    """The smallest m_l >= 1 whose fractions fall by delta, from the last layer to the first."""
+    """The smallest m_l >= 1 whose fractions decrease by delta from layer to layer."""
     low = np.ones(len(d), int)
     for i in range(len(d) - 2, -1, -1):
         low[i] = max(1, int(np.ceil(d[i] * (low[i + 1] / d[i + 1] + delta) - 1e-9)))
@@ -105,7 +105,7 @@ def tightest(d, delta):
 
 
 def spend(squares, m, budget, delta):
-    """Adds single weights, the largest that the chain allows, until none fits or the budget is spent."""
+    """Adds single weights, always the largest that the chain allows, until none fits or the budget is spent."""
     m, d = m.copy(), np.array([len(s) for s in squares])
     for _ in range(budget - m.sum()):
         gains = [-1.0] * len(d)

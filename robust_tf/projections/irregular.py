@@ -6,10 +6,10 @@ import tensorflow as tf
 
 
 def top(scores, m):
-    """0/1 mask of the m largest scores, exactly m: of equal ones at the edge the first stay.
+    """0/1 mask of exactly the m largest scores; of scores equal to the m-th largest, the first ones stay.
 
-    Counts, and does not sort, in time linear in N for every m: the bits of floats >= 0, read as integers, order as the
-    floats do, so that a histogram of their upper half and one of their lower half find the m-th largest.
+    Takes time linear in N for every m, since it counts and does not sort: floats >= 0 have the same order as their bits
+    read as integers, so that a histogram of the upper 16 bits and one of the lower 16 bits find the m-th largest.
 
     Args:
       scores: float32 [N], none negative.
@@ -27,7 +27,7 @@ def top(scores, m):
 
 
 def _edge(counts, m):
-    """(bin of the m-th largest, how many of that bin are among the m largest), for counts by bin."""
+    """(bin of the m-th largest, how many of that bin are among the m largest), for the counts of the bins."""
     above = tf.cumsum(counts, reverse=True, exclusive=True)
     edge = tf.math.count_nonzero(above >= m, dtype=tf.int32)
     return edge, m - above[edge]
@@ -36,16 +36,16 @@ def _edge(counts, m):
 def irregular(kernels, k, floor=0.0):
     """argmin_Z sum_l ||W_l - Z_l||^2  subject to  sum_l ||Z_l||_0 <= k  and  ||Z_l||_0 >= floor * d_l.
 
-    The k largest |w| stay; with a floor, each kernel's largest floor * d_l are reserved first, and the rest of k goes
-    to the largest of what is left. Exact in both cases.
+    The k largest |w| stay; with a floor, each kernel first keeps its floor * d_l largest, and the rest of k goes to the
+    largest of the others. Exact in both cases.
 
     Args:
       kernels: list of tensors W_l of any shapes with d_l weights, N together.
-      k: weights to keep, an int in [0, N]; without a floor an int tensor too.
-      floor: least fraction of each kernel that stays; rounded up to whole weights, so 0 reserves none.
+      k: weights to keep, an int in [0, N], or without a floor an int tensor.
+      floor: smallest fraction of each kernel that stays; rounded up to whole weights, so 0 reserves none.
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where the floors exceed k.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError if the floors exceed k.
     """
     sizes = [w.shape.num_elements() for w in kernels]
     scores = [tf.reshape(tf.abs(w), [-1]) for w in kernels]

@@ -1,6 +1,6 @@
 """Low rank: kernels that are products of two thin matrices (ALR of Gui et al., section 4).
 
-The paper factorises into separable filters (Tai et al.); a plain SVD is ours, as it is its code's.
+The paper factorises into separable filters (Tai et al.); here, as in the paper's code, it is a plain SVD.
 """
 
 import numpy as np
@@ -12,17 +12,17 @@ from robust_tf.projections.filters import matrix
 def low_rank(kernels, k, exempt=()):
     """Z_l of rank r_l near W_l, whose thin factors have at most k weights together.
 
-    Z_l is the truncated SVD of W_l's matrix [inputs, outputs], its nearest point of that rank. The ranks r_l >= 1 come
-    from one list of all singular values, the largest of which stay: a heuristic. A layer whose factors, r_l * (inputs
-    + outputs) weights, would be no smaller than its kernel stays whole.
+    Z_l is the truncated SVD of W_l's matrix [inputs, outputs], the nearest matrix of that rank. The ranks r_l >= 1
+    follow from keeping the largest singular values of all layers together: a heuristic. A layer stays whole if its
+    factors, r_l * (inputs + outputs) weights, are not smaller than its kernel.
 
     Args:
       kernels: list of tensors W_l.
       k: weights of all factors and of the kernels that stay whole, an int.
-      exempt: indices of kernels that stay whole, depthwise ones.
+      exempt: indices of kernels that stay whole (depthwise ones).
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where rank 1 everywhere takes more than k.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError if rank 1 in every layer takes more than k.
     """
     Z = []
     for w, rank in zip(kernels, ranks(kernels, k, exempt)):
@@ -39,7 +39,7 @@ def factors(w, rank):
 
 
 def ranks(kernels, k, exempt=()):
-    """The rank of each kernel, None where it stays whole: as many of the largest singular values as k affords."""
+    """The rank of each kernel, None if it stays whole: as many of the largest singular values as k allows."""
     matrices = [matrix(w) for w in kernels]
     spectra = {i: np.linalg.svd(m, compute_uv=False) for i, m in enumerate(matrices) if i not in exempt}
     layer = np.concatenate([np.full(len(s), i) for i, s in spectra.items()] or [[]]).astype(int)
@@ -53,7 +53,7 @@ def ranks(kernels, k, exempt=()):
         return sum(min(thin.get(i, m.size), m.size) for i, m in enumerate(matrices)), rank
 
     if cost(0)[0] > k:
-        raise ValueError(f"expected k >= {cost(0)[0]}, what rank 1 in every layer takes; got {int(k)}")
+        raise ValueError(f"expected k >= {cost(0)[0]}, the weights at rank 1 in every layer; got {int(k)}")
     fits, excess = 0, len(layer) + 1
     while excess - fits > 1:
         middle = (fits + excess) // 2

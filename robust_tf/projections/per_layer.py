@@ -9,8 +9,8 @@ from robust_tf.projections.irregular import top
 def per_layer(kernels, k, exempt=()):
     """argmin_Z sum_l ||W_l - Z_l||^2  subject to  ||Z_l||_0 <= m_l, with m_l proportional to d_l and sum_l m_l = k.
 
-    Each kernel's m_l largest |w| stay. Exempt kernels stay dense but count towards k: a tenth of a 3x3 depthwise
-    kernel would be less than one weight a channel.
+    Each kernel keeps its m_l largest |w|. Exempt kernels stay dense but count towards k: a tenth of a 3x3 depthwise
+    kernel would be less than one weight per channel.
 
     Args:
       kernels: list of tensors W_l with d_l weights.
@@ -18,7 +18,7 @@ def per_layer(kernels, k, exempt=()):
       exempt: indices of kernels that stay dense.
 
     Returns:
-      list of tensors Z_l with the shapes of W_l. Raises ValueError where k cannot be shared so.
+      list of tensors Z_l with the shapes of W_l. Raises ValueError if k is too small for that.
     """
     sizes = {i: w.shape.num_elements() for i, w in enumerate(kernels)}
     dense = sum(sizes.pop(i) for i in exempt)

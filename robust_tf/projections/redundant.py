@@ -1,7 +1,7 @@
-"""Redundant filters: of filters that nearly repeat each other one stays (thesis, 3.2.1).
+"""Redundant filters: of two similar filters one is dropped (thesis, 3.2.1).
 
-The thesis' set compares kernels of different layers and is met by pushing them apart; here filters of one layer are
-compared, and what repeats is dropped [ours].
+The thesis compares kernels of different layers and moves similar ones apart; here filters of one layer are compared,
+and similar ones are dropped [ours].
 """
 
 import numpy as np
@@ -11,23 +11,23 @@ from robust_tf.projections.filters import matrix, within_budget
 
 
 def redundant(kernels, k, phi=0.0):
-    """Filters of each layer at least `phi` apart, and at most k weights.
+    """Keeps filters that are at least `phi` apart within each layer, and at most k weights.
 
-    The distance of filters a and b is ||a - b|| / max(||a||, ||b||). Pairs below phi lose their smaller member, the
-    nearest pair first. Then, until k is reached, the filters go whose mean distance to the others of their layer is
-    least, as in pruning by the geometric median (He et al., arXiv 1811.00250), from all layers the same share, see
-    `filters.within_budget`. A heuristic, not the nearest point.
+    The distance of filters a and b is ||a - b|| / max(||a||, ||b||). Of each pair closer than phi the smaller filter is
+    dropped, the closest pair first. Then, until k is reached, the filters with the smallest mean distance to the others
+    of their layer are dropped, as in pruning by the geometric median (He et al., arXiv 1811.00250), the same share of
+    each layer, see `filters.within_budget`. A heuristic, not the nearest point.
 
     Args:
       kernels: list of tensors W_l; the last is the classifier's, whose filters all stay.
       k: weights to keep, an int.
-      phi: least distance of two filters; 0 drops none for being near.
+      phi: smallest distance of two filters; 0 drops none for their distance.
 
     Returns:
       list of tensors Z_l with the shapes of W_l.
     """
     W = [np.array(w) for w in kernels]
-    while True:  # taking single weights away may bring filters nearer than phi again
+    while True:  # zeroing single weights may bring filters closer than phi again
         Z = within_budget([*(apart(w, phi) for w in W[:-1]), W[-1]], k, originality)
         if all(np.array_equal(w, z) for w, z in zip(W, Z)):
             return [tf.constant(z) for z in Z]
@@ -42,7 +42,7 @@ def distances(columns):
 
 
 def apart(w, phi):
-    """The kernel with one filter of each pair nearer than phi zeroed: the smaller, among equals the later."""
+    """The kernel with the smaller filter of each pair closer than phi zeroed; of equal ones the later."""
     z = w.copy()
     columns = matrix(z)
     if phi == 0:
@@ -66,10 +66,10 @@ def typical_distance(columns):
 
 
 def originality(columns):
-    """The place of each filter among the non-zero ones of its layer by `typical_distance`, a fraction in [0, 1).
+    """The rank of each filter by `typical_distance` among the non-zero filters of its layer, as a fraction in [0, 1).
 
-    Distances themselves grow with the number of inputs: across layers they would empty the one with the smallest
-    filters first.
+    The distances themselves grow with the number of inputs: compared across layers, they would empty the layer with the
+    smallest filters first.
     """
     alive = columns.any(axis=0)
     distance = np.where(alive, typical_distance(columns), -1.0)

@@ -1,24 +1,22 @@
-"""The report: what run directories say, as figures on one page.
+"""The report: figures of the records in run directories, on one page. It measures nothing.
 
-runs.py       a run directory, read; what is not there is named
-figures.py    what a section is made of: charts, tables, pictures, or a line about what is missing
-SECTIONS      tuples of functions, [Run] -> a Figure, a Missing or a list of them, in the page's order
-page.py       sections -> report.html and the figures as files
-papers.json   what the two papers print, drawn beside ours
+runs.py        reads a run directory, and lists what is missing
+labels.py      names the evaluations of a run
+strictest.py   selects the evaluation that gives a run's robust accuracy
+SECTIONS       tuples of functions, [ReportedRun] -> a Figure, a Missing or a list of them, in the page's order; those
+               of evaluation modes are in the modes' files
+page.py        writes report.html, and the figures as files
 """
 
 from robust_tf.registry import Entry
 
 SECTIONS = {
-    "Overview": Entry("robust_tf.report.overview:FIGURES"),
-    "Repetitions": Entry("robust_tf.report.seeds:FIGURES"),
-    "Training": Entry("robust_tf.report.training:FIGURES"),
-    "Robustness": Entry("robust_tf.report.robustness:FIGURES"),
-    "Compression": Entry("robust_tf.report.compression:FIGURES"),
-    "Weights": Entry("robust_tf.report.weights:FIGURES"),
-    "Pictures": Entry("robust_tf.report.pictures:FIGURES"),
-    "Saliency": Entry("robust_tf.report.saliency:FIGURES"),
-    "Features": Entry("robust_tf.report.usefulness:FIGURES"),
-    "On the device": Entry("robust_tf.report.device:FIGURES"),
-    "Configuration": Entry("robust_tf.report.overview:CONFIGURATION"),
+    "Overview": Entry(address="robust_tf.report.overview:FIGURES"),
+    "Repetitions": Entry(address="robust_tf.report.seeds:FIGURES"),
+    "Training": Entry(address="robust_tf.report.training:FIGURES"),
+    "Evaluation": Entry(address="robust_tf.report.modes:FIGURES"),
+    "Compression": Entry(address="robust_tf.report.compression:FIGURES"),
+    "Weights": Entry(address="robust_tf.report.weights:FIGURES"),
+    "Exported files": Entry(address="robust_tf.report.device:FIGURES"),
+    "Configuration": Entry(address="robust_tf.report.overview:CONFIGURATION"),
 }

@@ -1,9 +1,15 @@
-"""What each run is, what it came to, and how it was set up."""
+"""The runs and their results, signs that accuracies are too high, missing files, and configurations."""
 
+import dataclasses
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from robust_tf.report.figures import Figure, Missing, number, percent
+from robust_tf.drawing.figures import Figure, Missing
+from robust_tf.drawing.words import described, number, percent
+from robust_tf.evaluation import MODES
+from robust_tf.flags.kinds import as_text
+from robust_tf.report.strictest import strictest
+from robust_tf.training.config import TrainConfig
 
 PACKAGES = (
     "robust_tf",
@@ -17,98 +23,96 @@ PACKAGES = (
 
 
 def overview(runs):
-    rows = []
-    for run in runs:
-        robust = strictest(run)
-        files = run.manifest.get("files", [])
-        smallest = min(files, key=lambda row: row["bytes"], default={})
-        fastest = min(
-            (r for r in run.benchmarks if r.get("protocol") == "memory"), key=lambda r: r["median_ms"], default={}
-        )
-        rows.append(
-            (
-                run.name,
-                " ".join(str(run.config.get(key, "?")) for key in ("dataset", "model", "method")),
-                number(run.summary.get("kernels_nonzero")),
-                percent(run.summary.get("ratio")),
-                percent(robust.get("clean_accuracy")),
-                percent(robust.get("robust_accuracy")),
-                described(robust),
-                number(smallest.get("bytes")),
-                number(fastest.get("median_ms")),
-            )
-        )
-    columns = (
-        "run", "what", "weights", "kept", "clean", "robust", "worst over", "bytes of the smallest file",
-        "ms of the fastest file",
-    )  # fmt: skip
-    return Figure(
-        "overview",
-        "The runs",
-        "Accuracies on test images. Robust accuracy is the least of the evaluations there are, each the worst over its"
-        " attacks, image by image: an upper bound of the truth.",
-        columns=columns,
-        rows=rows,
+    cells = [cells_of(run) for run in runs]
+    columns = [name for name in cells[0] if name not in OPTIONAL or any(each[name] for each in cells)]
+    caption = (
+        "Accuracies on test images. Robust: the lowest of all evaluations at the norm and eps of training, for images"
+        " that are classified correctly under all attacks; the true robust accuracy is at most that."
     )
+    if "certified" in columns:
+        caption += (
+            " Certified: images for which interval bounds prove that no attack within eps succeeds; the true robust"
+            " accuracy is at least that."
+        )
+    rows = [tuple(each[name] for name in columns) for each in cells]
+    return Figure("overview", "The runs", caption, columns=tuple(columns), rows=rows)
+
+
+OPTIONAL = ("certified", "certified, held-out images")
+
+
+def cells_of(run):
+    """{column: text} of a run."""
+    robust, summary = strictest(run), run.summary
+    in_memory = [timing for timing in run.timings if timing.protocol == "memory" and timing.batch == 1]
+    return {
+        "run": run.name,
+        "data, net, method": " ".join((run.config.dataset, run.config.model, run.config.method)) if run.config else "?",
+        "weights": number(summary.kernels_nonzero) if summary else "",
+        "kept": percent(summary.ratio) if summary else "",
+        "clean": percent(robust.clean_accuracy) if robust else "",
+        "robust": percent(robust.robust_accuracy) if robust else "",
+        "attacks": described(robust),
+        "certified": certified(run),
+        "certified, held-out images": certified_in_training(summary),
+        "bytes of the smallest file": number(min((file.bytes for file in run.files), default=None)),
+        "ms of the fastest file": number(min((timing.median_ms for timing in in_memory), default=None)),
+    }
+
+
+def certified(run):
+    """Certified accuracy in each ball that evaluations certified, on the most images."""
+    found = {}
+    for record in sorted(run.evaluations.values(), key=lambda record: record.num_images):
+        if record.certified_accuracy is not None:
+            ball = f"{record.norm} eps {record.certified_eps:.4g}"
+            found[ball] = f"{percent(record.certified_accuracy)} at {ball}, {record.num_images:,} images"
+    return "; ".join(found.values())
+
+
+def certified_in_training(summary):
+    if summary is None or summary.certified_accuracy is None:
+        return ""
+    return f"{percent(summary.certified_accuracy)} at eps {summary.eps:.4g}, {summary.num_images:,} images"
 
 
 def flags(runs):
+    """The signs that evaluations found; a sentence where they found none; nothing where none looked for signs."""
+    title = "Signs that robust accuracy is too high"
+    looked = [name for run in runs for name, record in run.evaluations.items() if MODES[record.mode].probes]
     found = [
-        (run.name, record["written"], flag)
-        for run in runs
-        for record in run.evaluations
-        for flag in record.get("flags", [])
+        (run.name, name, flag) for run in runs for name, record in run.evaluations.items() for flag in record.flags
     ]
-    if not found:
-        return Missing("Signs that a net misleads attacks", "no evaluation saw one")
-    return Figure(
-        "flags",
-        "Signs that a net misleads attacks",
-        "Printed by the evaluations themselves; where there are some, robust accuracy may be too high.",
-        columns=("run", "evaluation", "sign"),
-        rows=found,
-    )
+    if found:
+        caption = "Each sign says that attacks are too weak, or that the net misleads them."
+        return Figure("flags", title, caption, columns=("run", "evaluation", "sign"), rows=found)
+    return Figure("flags", title, f"None in the {len(looked)} evaluations that looked for them.") if looked else []
 
 
 def absent(runs):
     rows = [(run.name, line) for run in runs for line in run.absent]
-    return Figure("absent", "What is missing", columns=("run", "what"), rows=rows) if rows else []
-
-
-def strictest(run):
-    """The record of mode attacks with the least robust accuracy, at the largest number of images first."""
-    records = run.of_mode("attacks")
-    most = max((record["num_images"] for record in records), default=0)
-    return min((r for r in records if r["num_images"] == most), key=lambda r: r["robust_accuracy"], default={})
-
-
-def described(record):
-    """What an evaluation did, in a few words."""
-    if not record:
-        return ""
-    attacks = ", ".join(record["attacks"])
-    steps = f", {record['steps']} steps of {record['alpha']:.3g}" if record.get("alpha") else ""
-    return f"{attacks}; {record['norm']} eps {record['eps']:.4g}{steps}, {record['num_images']:,} images"
+    return Figure("absent", "Missing or unusable files", columns=("run", "what"), rows=rows) if rows else []
 
 
 def configuration(runs):
-    keys = sorted({key for run in runs for key in run.config})
-    rows = [(key, *(shown(run.config.get(key)) for run in runs)) for key in keys]
-    times = [("trained for, seconds", *(number(run.summary.get("seconds")) for run in runs))]
+    keys = [field.name for field in dataclasses.fields(TrainConfig)]
+    configured = [dataclasses.asdict(run.config) if run.config else {} for run in runs]
+    rows = [(key, *(shown(config.get(key)) for config in configured)) for key in sorted(keys)]
+    times = [("trained for, seconds", *(number(run.summary.seconds) if run.summary else "" for run in runs))]
     versions = [(package, *([installed(package)] * len(runs))) for package in ("python", *PACKAGES)]
-    if not rows:
-        return Missing("Flags", "no run has a config.json")
+    if not any(configured):
+        return Missing("Flags and versions", "no run has a config.json")
     return Figure(
         "configuration",
-        "Flags",
-        "As each run was trained; times, and the versions that wrote this page.",
+        "Flags and versions",
+        "Flags and training time of each run, and the package versions that wrote this page.",
         columns=("flag", *(run.name for run in runs)),
         rows=rows + times + versions,
     )
 
 
 def shown(value):
-    return "" if value is None else str(value)
+    return "" if value is None else as_text(value)
 
 
 def installed(package):

@@ -9,9 +9,11 @@ import jinja2
 import vl_convert
 from PIL import Image
 
-from robust_tf import rundir
+from robust_tf import files
+from robust_tf.drawing.figures import Missing, data_uri, panel
+from robust_tf.records.benchmark import Timings
+from robust_tf.records.record import read
 from robust_tf.report import SECTIONS
-from robust_tf.report.figures import Missing, data_uri, panel
 from robust_tf.report.runs import read_runs
 from robust_tf.terminal import progress_bar
 
@@ -20,49 +22,33 @@ def report(config):
     """Writes report.html and report/*.png|svg into --out, by default the first run; returns the page's path."""
     runs = read_runs(config.workdir)
     for path in config.benchmarks or ():
-        runs[0].benchmarks += rundir.read_json(path, list)
+        runs[0].timings += read(path, Timings).timings
     out = Path(config.out or config.workdir[0])
     out.mkdir(parents=True, exist_ok=True)
-    folder = rundir.subfolder(out, "report")
+    folder = files.subfolder(out, "report")
     sections, charts = [], {}
     with progress_bar() as progress:
         task = progress.add_task("report", total=len(SECTIONS), unit="sections")
         for title, section in SECTIONS.items():
             figures = [figure for function in section.resolve() for figure in drawn(function, runs)]
-            sections.append((title, [shown_if_it_can_be(figure, folder, charts) for figure in figures]))
+            sections.append((title, [shown(figure, folder, charts) for figure in figures]))
             progress.advance(task)
     html = template().render(
         title=", ".join(run.name for run in runs),
         sections=sections,
-        charts=json.dumps(charts).replace("</", "<\\/"),
+        charts=json.dumps(charts).replace("<", "\\u003c"),  # no run's name may end or open a script
         javascript=vl_convert.javascript_bundle(),
         written=datetime.datetime.now().isoformat(" ", "minutes"),
     )
     path = out / "report.html"
-    rundir.replace(path, lambda partial: partial.write_text(html))
+    files.write_text(path, html)
     return path
 
 
 def drawn(function, runs):
-    """The figures of a function; a Missing where the records are of another version, or not what they should be."""
-    try:
-        found = function(runs)
-    except Exception as error:  # one odd number in one of many runs must not cost the page
-        found = odd(function.__name__.replace("_", " ").capitalize(), error)
+    """The figures of a function, as a list."""
+    found = function(runs)
     return found if isinstance(found, list) else [found]
-
-
-def odd(title, error):
-    return Missing(title, f"the records are not as expected ({type(error).__name__}: {error})")
-
-
-def shown_if_it_can_be(figure, folder, charts):
-    try:
-        return shown(figure, folder, charts)
-    except OSError:
-        raise  # a full disk
-    except Exception as error:  # numbers that no chart holds
-        return shown(odd(figure.title, error), folder, charts)
 
 
 def template():
@@ -71,13 +57,13 @@ def template():
 
 
 def shown(figure, folder, charts):
-    """What the template needs of a Figure; its chart is also written to files, and collected in `charts`."""
+    """A Figure as the template needs it; writes its chart to files, and adds it to `charts`."""
     if isinstance(figure, Missing):
         return {"title": figure.title, "missing": figure.why}
     found = {"key": figure.key, "title": figure.title, "caption": figure.caption}
     if figure.chart is not None:
         spec = figure.chart.to_dict()
-        json.dumps(spec, allow_nan=False)  # raises ValueError for what a browser could not read
+        json.dumps(spec, allow_nan=False)  # raises ValueError for numbers that a browser cannot read
         found["svg"] = data_uri("image/svg+xml", written(figure.key, spec, folder).encode())
         charts[figure.key] = spec
     if figure.columns:
@@ -85,7 +71,7 @@ def shown(figure, folder, charts):
     if figure.pictures:
         written(figure.key, panel(figure.pictures).to_dict(), folder)
     found["pictures"] = [
-        (label, [(data_uri("image/png", png), said, right) for png, said, right in images])
+        (label, [(data_uri("image/png", png), caption, correct) for png, caption, correct in images])
         for label, images in figure.pictures
     ]
     return found

@@ -1,15 +1,15 @@
-"""Runs that differ in the seed alone: mean and spread of what they came to."""
+"""Runs that differ only in the seed: mean and standard deviation of their results."""
 
-import json
 import statistics
 from dataclasses import fields
 
-from robust_tf.config import TrainConfig
-from robust_tf.flags import idle
-from robust_tf.report.figures import Figure, Missing
-from robust_tf.report.overview import described, strictest
+from robust_tf.drawing.figures import Figure, Missing
+from robust_tf.drawing.words import described
+from robust_tf.flags.meaning import meant as meant_flags
+from robust_tf.report.overview import shown
+from robust_tf.report.strictest import strictest
 
-# No part of what a run tries: repetitions differ in them.
+# Flags in which repetitions of a run may differ.
 REPEATED = ("seed", "workdir", "data_dir", "init_from", "distribution", "dry_run", "checkpoint_every")
 COLUMNS = ("runs", "weights", "clean", "robust", "seconds", "bytes", "worst over")
 
@@ -17,53 +17,53 @@ COLUMNS = ("runs", "weights", "clean", "robust", "seconds", "bytes", "worst over
 def seeds(runs):
     groups = {}
     for run in runs:
-        alike = {key: value for key, value in run.config.items() if key not in REPEATED}
-        groups.setdefault(json.dumps([alike, described(strictest(run))], sort_keys=True), []).append(run)
+        if run.config:
+            groups.setdefault((identifying_flags(run), described(strictest(run))), []).append(run)
     if all(len(group) == 1 for group in groups.values()):
-        return Missing("Mean and spread over seeds", "it takes runs that differ in the seed alone")
-    meant = [settings(group[0]) for group in groups.values()]
+        return Missing("Mean and standard deviation over seeds", "this figure needs runs that differ only in the seed")
+    meant = [dict(flags) for flags, _ in groups]
     names = dict.fromkeys(name for each in meant for name in each)
-    differing = [name for name in names if len({str(each[name]) for each in meant if name in each}) > 1]
+    differing = [name for name in names if len({each[name] for each in meant if name in each}) > 1]
     rows = [
-        (" ".join(f"{name}={each[name]}" for name in differing if name in each) or "all", *spread(group))
+        (" ".join(f"{name}={shown(each[name])}" for name in differing if name in each) or "all", *spread(group))
         for each, group in zip(meant, groups.values())
     ]
     caption = (
-        "Runs that differ in the seed alone, evaluated alike: mean ± standard deviation; seconds of training, bytes."
+        "Runs that differ only in the seed, with the same evaluation: mean ± standard deviation; seconds of training,"
+        " bytes of the smallest file."
     )
-    return Figure("seeds", "Mean and spread over seeds", caption, columns=("what", *COLUMNS), rows=rows)
+    return Figure("seeds", "Mean and standard deviation over seeds", caption, columns=("what", *COLUMNS), rows=rows)
 
 
-def settings(run):
-    """The flags that mean something to the run, without those of REPEATED."""
-    config = TrainConfig(**{each.name: run.config.get(each.name) for each in fields(TrainConfig)})
-    names = [each.name for each in fields(TrainConfig) if each.name not in REPEATED]
-    nothing = {name for name, _, _ in idle(config, names)}
-    return {name: run.config.get(name) for name in names if name not in nothing}
+def identifying_flags(run):
+    """(flag, value) for the flags that apply to the run, without those of REPEATED."""
+    useful = meant_flags(run.config)
+    names = [each.name for each in fields(run.config) if each.name in useful and each.name not in REPEATED]
+    return tuple((name, getattr(run.config, name)) for name in names)
 
 
 def measured(runs):
-    """{quantity: its values, a list over those of the runs that have it}; accuracies are fractions."""
-    robust = [strictest(run) for run in runs]
-    found = {
-        "weights": [run.summary.get("kernels_nonzero") for run in runs],
-        "clean": [record.get("clean_accuracy") for record in robust],
-        "robust": [record.get("robust_accuracy") for record in robust],
-        "seconds": [run.summary.get("seconds") for run in runs],
-        "bytes": [min((row["bytes"] for row in run.manifest.get("files", [])), default=None) for run in runs],
+    """{quantity: list of its values, one for each run that has it}; accuracies are fractions."""
+    robust = [record for record in map(strictest, runs) if record]
+    summaries = [run.summary for run in runs if run.summary]
+    return {
+        "weights": [summary.kernels_nonzero for summary in summaries],
+        "clean": [record.clean_accuracy for record in robust],
+        "robust": [record.robust_accuracy for record in robust],
+        "seconds": [summary.seconds for summary in summaries],
+        "bytes": [min(file.bytes for file in run.files) for run in runs if run.files],
     }
-    return {name: [value for value in values if value is not None] for name, values in found.items()}
 
 
 def attacked(runs):
-    """What the runs' robust accuracy is the worst over, as text."""
+    """The attacks under which the runs' robust accuracy was measured, as text."""
     return " | ".join(sorted({described(strictest(run)) for run in runs} - {""}))
 
 
 def spread(runs):
-    """The cells of COLUMNS for a group of runs, as text; with standard deviations where there are several."""
-    shown = {"clean": fraction, "robust": fraction}
-    numbers = [shown.get(name, counted)(values) if values else "" for name, values in measured(runs).items()]
+    """The cells of COLUMNS for a group of runs, as text; standard deviations where there are several values."""
+    formats = {"clean": fraction, "robust": fraction}
+    numbers = [formats.get(name, counted)(values) if values else "" for name, values in measured(runs).items()]
     return (str(len(runs)), *numbers, attacked(runs))
 
 

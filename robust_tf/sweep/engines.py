@@ -11,7 +11,7 @@ from robust_tf.sweep.job import finish
 
 
 class Local:
-    """Processes of this machine, `jobs` at once, which share its processors."""
+    """Runs jobs as processes of this machine, `jobs` at a time, which share its processors."""
 
     def __init__(self, jobs):
         self.pool = concurrent.futures.ThreadPoolExecutor(jobs)
@@ -24,7 +24,7 @@ class Local:
         return self.futures[-1]
 
     def stop(self):
-        """Ends what is at work; it goes on when the same command is given again."""
+        """Ends running jobs; the same command resumes them."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         while not all(future.done() for future in self.futures):
             for process in list(self.processes):
@@ -33,13 +33,13 @@ class Local:
 
 
 class Cluster:
-    """A Ray cluster, `jobs` at once, each with its share of the processors and a GPU where there are some.
+    """Runs jobs on a Ray cluster, each with its share of the processors, and with a GPU if the cluster has any.
 
-    A job whose worker or machine dies is done again, up to three times, and goes on from its last checkpoint.
+    A job whose worker or machine dies is started again, up to three times, and resumes from its last checkpoint.
     """
 
     def __init__(self, address, jobs):
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray tells its makers of every start
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray reports each start to its makers
         try:
             import ray
         except ImportError:
@@ -60,12 +60,12 @@ class Cluster:
         return self.finish.remote(dataclasses.replace(job, threads=self.threads)).future()
 
     def stop(self):
-        """Leaves the cluster, which ends this sweep's jobs there."""
+        """Disconnects from the cluster, which ends this sweep's jobs there."""
         self.ray.shutdown()
 
 
 def reachable(address):
-    """Raises Refusal where nobody listens at HOST:PORT, which Ray would try for minutes."""
+    """Raises Refusal where nothing listens at HOST:PORT: Ray would retry for minutes."""
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         return  # auto, local

@@ -1,4 +1,4 @@
-"""Flags of a sweep -> its cells, the runs to train, and the starts, dense runs that cells have in common."""
+"""Flags of a sweep -> its cells, the runs to train, and its starts, dense runs that several cells start from."""
 
 import hashlib
 import itertools
@@ -6,10 +6,12 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from robust_tf.config import COMPRESSING, TrainConfig, parse
-from robust_tf.flags import idle, read
+from robust_tf.flags.declare import parse, read
+from robust_tf.flags.meaning import idle
+from robust_tf.flags.text import as_json
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import as_json
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.methods import METHODS
 from robust_tf.training.schedules import value_at
 
 NOT_VARIED = ("workdir", "seed", "dry_run")
@@ -18,14 +20,14 @@ SEQUENCES = ("eps_schedule", "steps_schedule", "learning_rate_schedule", "ratio_
 
 @dataclass(frozen=True)
 class Cell:
-    """A run to be.
+    """A planned run.
 
     name: of its run directory.
     flags: of bin/train, as text, without --workdir.
-    varied: of these, what the grid says; runs alike in it differ in the seed.
-    without: flags that were given and mean nothing to it.
-    refused: why bin/train cannot do it; "" it can.
-    start: name of the run whose net it starts from; "" none of the sweep.
+    varied: the flags that the grid sets; runs that agree in them differ only in the seed.
+    without: flags that were given and do not apply to it.
+    refused: why bin/train would refuse it; "" if it would not.
+    start: name of the dense run of the sweep that it starts from; "" for none.
     """
 
     name: str
@@ -37,14 +39,14 @@ class Cell:
 
 
 def values_of(grid):
-    """["ratio=0.1,0.01", ...] -> {flag: values as text}; raises Refusal for what is no such flag, or no such value."""
+    """["ratio=0.1,0.01", ...] -> {flag: values as text}; raises Refusal for an unknown flag or a bad value."""
     kinds = {name: each.metadata["kind"] for name, each in TrainConfig.__dataclass_fields__.items()}
     found = {}
     for text in grid:
         name, _, values = text.lstrip("-").partition("=")
         if name not in kinds or name in NOT_VARIED:
             raise Refusal(
-                f"--grid={text}: expected FLAG=VALUE,VALUE of a flag of bin/train, seeds by --seeds; got {name!r}"
+                f"--grid={text}: expected FLAG=VALUE,VALUE for a flag of bin/train, or --seeds for seeds; got {name!r}"
             )
         if name in found:
             raise Refusal(f"--grid={text}: expected each flag once; got {name} twice")
@@ -62,7 +64,7 @@ def cells(flags, grid, seeds, runs):
 
     Args:
       flags: of bin/train for all runs, {name: text}.
-      grid: {flag: values as text}; all combinations are made, and those that come to the same run once.
+      grid: {flag: values as text}; each combination gives a cell, except those that give the same run as another.
       seeds: integers.
       runs: folder of the run directories.
 
@@ -74,7 +76,7 @@ def cells(flags, grid, seeds, runs):
         cell, start = resolved({**flags, **varied, "seed": str(seed)}, varied, runs)
         run = cell.name if cell.refused else parse(TrainConfig, command_line(cell.flags))
         if run in trained:
-            continue  # 0.1 and 1/10, or flags that mean nothing to it
+            continue  # 0.1 and 1/10, or values of a flag that does not apply
         trained.add(run)
         if found.setdefault(cell.name, cell).flags != cell.flags:
             raise Refusal(f"--grid: expected values that name different folders; got {cell.name} twice")
@@ -87,18 +89,19 @@ def cells(flags, grid, seeds, runs):
 
 
 def resolved(flags, varied, runs):
-    """The Cell of these flags and the Cell of its dense start, or None."""
+    """(Cell of these flags, Cell of its dense start or None)."""
     start, config = None, None
     try:
         fitting = without_idle(flags)
         config = parse(TrainConfig, command_line(fitting))
-        if config.method in COMPRESSING and config.pretrain_epochs and not config.init_from:
+        if METHODS[config.method].compresses and config.pretrain_epochs and not config.init_from:
             start = dense_start(fitting, config)
-            fitting = after_start(fitting, config, runs / start.name)
+            fitting = without_idle(after_start(fitting, config, runs / start.name))
             parse(TrainConfig, command_line(fitting))
     except Refusal as refusal:
         return Cell(name_of(varied, flags["seed"]), flags, varied, refused=str(refusal)), None
-    without = tuple(name for name in flags if name not in fitting and name != "pretrain_epochs")
+    trained_before = ("pretrain_epochs",) if start else ()  # it applies to the start
+    without = tuple(name for name in flags if name not in (*fitting, *trained_before))
     varied = {name: value for name, value in varied.items() if name not in without}
     name = name_of(varied, flags["seed"])
     return Cell(name, fitting, varied, without, start=start.name if start else ""), start
@@ -109,20 +112,20 @@ def command_line(flags):
 
 
 def without_idle(flags):
-    """The flags that mean something beside the others."""
+    """The flags that apply to the run that they describe."""
     while True:
         config, given = read(TrainConfig, command_line(flags))
-        nothing = {name for name, _, _ in idle(config, given)}
-        if not nothing:
+        unused = idle(config, given)
+        if not unused:
             return flags
-        flags = {name: text for name, text in flags.items() if name not in nothing}
+        flags = {name: text for name, text in flags.items() if name not in unused}
 
 
 def dense_start(flags, config):
-    """The Cell of the dense stage as a run of its own: natural for nap, else adversarial."""
+    """The Cell of the dense stage as its own run: natural training for nap, otherwise adversarial."""
     P = config.pretrain_epochs
     dense = {name: text for name, text in flags.items() if name not in ("pretrain_epochs", "extend_while_improving")}
-    dense |= {"method": "normal" if config.method == "nap" else "da", "epochs": str(P)}
+    dense |= {"method": "natural" if METHODS[config.method].natural_start else "da", "epochs": str(P)}
     for name in SEQUENCES:
         pairs = getattr(config, name)
         if isinstance(pairs, tuple):
@@ -133,10 +136,10 @@ def dense_start(flags, config):
 
 
 def after_start(flags, config, start):
-    """The flags of the stages after the dense one, from the net in the run directory `start`."""
+    """The flags of a run of the stages after the dense one, which starts from the net in the run directory `start`."""
     P = config.pretrain_epochs
     rest = {name: text for name, text in flags.items() if name != "pretrain_epochs"}
-    rest |= {"init_from": str(start), "eps_schedule": f"0:{config.eps!r}"}  # it is not led up to eps once more
+    rest |= {"init_from": str(start), "eps_schedule": f"0:{config.eps!r}"}  # eps has reached its final value
     for name in SEQUENCES:
         pairs = getattr(config, name)
         if isinstance(pairs, tuple):
@@ -150,12 +153,12 @@ def text_of(pairs):
 
 
 def name_of(varied, seed):
-    """A folder name that says what the grid varied."""
+    """The folder name: the varied flags and the seed."""
     parts = [*(f"{name}-{value}" for name, value in varied.items()), f"seed-{seed}"]
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", "_".join(parts))
     return name if len(name) <= 120 else f"{name[:110]}-{short(parts)}"
 
 
 def short(record):
-    """Eight digits that tell records apart."""
+    """Eight hexadecimal digits of a record's hash."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]

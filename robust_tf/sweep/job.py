@@ -1,4 +1,4 @@
-"""A job: the commands of one run, one after the other, each in a process of its own; what is done is not done again."""
+"""A job: the commands of one run, one after the other, each in its own process; finished commands are skipped."""
 
 import contextlib
 import ctypes
@@ -10,18 +10,24 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from robust_tf import rundir
+from robust_tf.records.record import read, write
+from robust_tf.records.sweep import Done
 from robust_tf.refusal import Refusal
+from robust_tf.training.rundir import RunDirectory
 
-DONE = "done.json"  # in the run directory: {command: SHA-256 of the net that it was done for}
-STOPPED = "stopped before its end; the same command goes on"
+DONE = "done.json"  # in the run directory: a Done
+STOPPED = "training was stopped before its end; the same command resumes it"
 
 
 @dataclass(frozen=True)
 class Job:
-    """run: its directory. log: file that gets what the commands print. commands: lists of words after `python`; the
-    first trains: it makes RUN/model.keras, then RUN/summary.json. cwd: where they run. threads: of each; 0:
-    TensorFlow's choice.
+    """The commands of a run.
+
+    run: the run directory.
+    log: file for the output of the commands.
+    commands: lists of words after `python`; the first one trains, and writes RUN/model.keras, then RUN/summary.json.
+    cwd: folder in which they run.
+    threads: of each command; 0 for TensorFlow's choice.
 
     Paths are absolute: the job may run on another machine that sees the same files.
     """
@@ -34,10 +40,10 @@ class Job:
 
 
 def finish(job, processes=None):
-    """Runs the commands that have not been run for the net as it is; returns "", else why the job failed.
+    """Runs the commands that have not been run for the present net; returns "", or why the job failed.
 
     Args:
-      processes: a set that holds the process at work, for whoever must stop it.
+      processes: a set that holds the running process, so that a caller can stop it.
     """
     done = read_done(job)
     for command in job.commands:
@@ -50,33 +56,33 @@ def finish(job, processes=None):
         if code:
             return why(job, code, printed)
         if command is job.commands[0] and summary_written(job) == before:
-            return STOPPED  # by a signal, which is no failure to bin/train
+            return STOPPED  # by a signal, after which bin/train exits with code 0
         done[key] = digest(job)
-        rundir.write_json(job.run / DONE, done)
+        write(job.run / DONE, Done(commands=done))
     return ""
 
 
 def read_done(job):
-    """{command: SHA-256 of the net that it was done for}; empty where there is no such record."""
+    """{command: SHA-256 of the net for which it was run}; empty without a record."""
     try:
-        return rundir.read_json(job.run / DONE)
+        return read(job.run / DONE, Done).commands
     except Refusal:
         return {}
 
 
 def summary_written(job):
-    """When training last came to its end; None before."""
-    path = job.run / "summary.json"
+    """When training last finished; None if it never has."""
+    path = RunDirectory(job.run).summary_path
     return path.stat().st_mtime_ns if path.exists() else None
 
 
 def digest(job):
-    path = job.run / "model.keras"
-    return rundir.digest(path) if path.exists() else None
+    run = RunDirectory(job.run)
+    return run.digest if run.net_path.exists() else None
 
 
 def execute(command, job, processes):
-    """Runs one command, what it prints going to the job's log; returns its exit code."""
+    """Runs one command with its output in the job's log; returns its exit code."""
     environment = {**os.environ, "COLUMNS": "120"}
     if job.threads:
         environment |= {"TF_NUM_INTRAOP_THREADS": str(job.threads), "OMP_NUM_THREADS": str(job.threads)}
@@ -101,23 +107,23 @@ def execute(command, job, processes):
 
 
 def die_with_parent():
-    """Linux: the kernel kills this process when the one that started it dies, be it by SIGKILL.
+    """Linux: the kernel kills this process when its parent dies, even by SIGKILL.
 
-    Else a training whose worker was killed would go on beside the one that replaces it.
+    Otherwise the training of a killed worker would run on beside its replacement.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
 def why(job, code, printed=0):
-    """The last line that a command has printed, `printed` bytes into the log, or the signal that ended it."""
+    """Why a command failed: the signal that ended it, or its last line of output, from byte `printed` of the log."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return last_line(job.log, printed) or f"exit code {code}"
 
 
 def last_line(log, start=0):
-    """The last line of a log, from byte `start` on, that is not empty; "" without one."""
+    """The last non-empty line of a log, from byte `start` on; "" without one."""
     try:
         with log.open("rb") as file:
             file.seek(max(start, log.stat().st_size - 4096))

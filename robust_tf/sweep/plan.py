@@ -1,28 +1,32 @@
-"""What a sweep will do: checked as far as can be, before anything is written."""
+"""The plan of a sweep: all flags are checked before anything is written."""
 
 import contextlib
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from robust_tf import rundir
-from robust_tf.config import EvaluateConfig, ExportConfig, SweepConfig, TrainConfig, parse
 from robust_tf.data import described
-from robust_tf.evaluation.settings import settings
+from robust_tf.evaluation import MODES
+from robust_tf.evaluation.config import EvaluateConfig, check_data_dir
+from robust_tf.evaluation.settings import resolved
+from robust_tf.export.config import ExportConfig
+from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
 from robust_tf.sweep import grid
+from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.job import Job
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.rundir import LOCK, RunDirectory
 
-RECORD = "sweep.json"  # in the sweep's folder: its flags and cells
+RECORD = "sweep.json"  # in the sweep's folder: flags and cells
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep as it will be done.
+    """A planned sweep.
 
-    config: SweepConfig. folder: absolute. starts, cells: see `grid`. evaluations: flags of bin/evaluate, a list for
-    each; export: of bin/export_tflite.
+    config: SweepConfig. folder: an absolute path. starts, cells: see `grid`. evaluations: a list of flags of
+    bin/evaluate for each evaluation. export: flags of bin/export_tflite.
     """
 
     config: SweepConfig
@@ -36,26 +40,31 @@ class Plan:
     def runs(self):
         return self.folder / "runs"
 
-    def asked(self, cell):
-        """What the records of the sweep's evaluations of a cell hold, a dict for each."""
-        trained_as = rundir.as_json(parse(TrainConfig, grid.command_line(cell.flags)))
-        found = []
-        for words in self.evaluations:
-            config = parse(EvaluateConfig, [*words, "--workdir=RUN"])
-            images = {"num_images": config.num_images} if config.num_images else {}
-            found.append({"mode": config.mode, **settings(config, trained_as), **images})
-        return json.loads(json.dumps(found))
+    def evaluate_configs(self, cell):
+        """The resolved EvaluateConfig of each evaluation of a cell."""
+        trained_as = parse(TrainConfig, grid.command_line(cell.flags))
+        return [resolved(parse(EvaluateConfig, [*words, "--workdir=RUN"]), trained_as) for words in self.evaluations]
 
     def log(self, cell):
         return self.folder / "logs" / f"{cell.name}.log"
 
     def job(self, cell):
-        """A start is only trained."""
+        """The Job of a cell, or of a start, which is only trained."""
         run = self.runs / cell.name
-        train = command("train", *grid.command_line(cell.flags), f"--workdir={run}")
-        later = [command("evaluate", *flags, f"--workdir={run}") for flags in self.evaluations]
-        later.append(command("export_tflite", *self.export, f"--workdir={run}"))
-        return Job(run, self.log(cell), [train] if cell in self.starts else [train, *later], Path.cwd())
+        workdir = f"--workdir={run}"
+        train = command("train", *grid.command_line(cell.flags), workdir)
+        export = command("export_tflite", *self.export, workdir)
+        before, after = (
+            [command("evaluate", *words, workdir) for words in self.evaluations if reads_files(words) == reads]
+            for reads in (False, True)
+        )
+        commands = [train] if cell in self.starts else [train, *before, export, *after]
+        return Job(run, self.log(cell), commands, Path.cwd())
+
+
+def reads_files(words):
+    """Whether an evaluation reads exported files, as each mode with --file does; it then follows the export."""
+    return "file" in MODES[parse(EvaluateConfig, [*words, "--workdir=RUN"]).mode].options
 
 
 def command(name, *flags):
@@ -63,28 +72,28 @@ def command(name, *flags):
 
 
 def plan(config, flags):
-    """The Plan of a SweepConfig and bin/train's flags {name: text}; raises Refusal for what no run could be done with.
+    """The Plan of a SweepConfig and bin/train's flags {name: text}.
 
-    Changes nothing.
+    Changes nothing. Raises Refusal where a command would refuse its flags.
     """
     for name, instead in (("dry_run", "bin/train --dry_run for one run"), ("seed", "--seeds=0,1,...")):
         if name in flags:
-            raise Refusal(f"--{name}: expected {instead} in its place; got --{name}={flags[name]}")
+            raise Refusal(f"--{name}: expected {instead} instead; got --{name}={flags[name]}")
     evaluations = [words_of("evaluate", text) for text in config.evaluate or ("",)]
     export = words_of("export", config.export or "")
     name = grid.short([flags, config.grid, config.seeds, evaluations, export])
     folder = Path(config.workdir or f"runs/sweep-{name}").absolute()
-    foreign = not folder.is_dir() or any(path.name != rundir.LOCK for path in folder.iterdir())
+    foreign = not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())
     if folder.exists() and foreign and not (folder / RECORD).exists():
-        raise Refusal(f"--workdir={folder}: expected a sweep's folder, an empty or a new one; got foreign files")
+        raise Refusal(f"--workdir={folder}: expected a sweep's folder, or an empty or new one; got foreign files")
     values = grid.values_of(config.grid or ())
     starts, cells = grid.cells(flags, values, config.seeds, folder / "runs")
     for cell in [*starts, *(cell for cell in cells if not cell.refused)]:
         trained_as = parse(TrainConfig, [*grid.command_line(cell.flags), f"--workdir={folder / 'runs' / cell.name}"])
         described(trained_as.dataset, trained_as.data_dir, trained_as.image_size)
-        rundir.claimable(trained_as)
+        RunDirectory.for_config(trained_as)
         if trained_as.init_from and not cell.start:
-            rundir.trained(trained_as.init_from, "init_from")
+            RunDirectory.open(trained_as.init_from, "init_from")
         if cell not in starts:
             check_later(evaluations, export, trained_as)
     return Plan(config, folder, starts, cells, evaluations, export)
@@ -98,22 +107,26 @@ def words_of(flag, text):
 
 
 def check_later(evaluations, export, trained_as):
-    """Raises Refusal for flags of bin/evaluate or bin/export_tflite that those would refuse."""
+    """Raises Refusal for flags that bin/evaluate or bin/export_tflite would refuse."""
     for words in evaluations:
-        with said_of("evaluate", words):
+        with flag_named("evaluate", words):
             config = parse(EvaluateConfig, [*words, "--workdir=RUN"])
-            settings(config, rundir.as_json(trained_as))
+            check_data_dir(config.data_dir, trained_as.dataset)
+            resolved(config, trained_as)
             for run in [*(config.targets or ()), *([config.natural] if config.natural else ())]:
-                rundir.trained(run, "targets" if config.targets else "natural")
-    with said_of("export", export):
-        parse(ExportConfig, [*export, "--workdir=RUN"])
+                RunDirectory.open(run, "targets" if config.targets else "natural")
+    with flag_named("export", export):
+        config = parse(ExportConfig, [*export, "--workdir=RUN"])
+        check_data_dir(config.data_dir, trained_as.dataset)
 
 
 @contextlib.contextmanager
-def said_of(flag, words):
-    """Refusals of these words say whose they are."""
+def flag_named(flag, words):
+    """Puts --FLAG=words before the message of a Refusal."""
     if any(word.lstrip("-").partition("=")[0] in ("workdir", "source") for word in words):
-        raise Refusal(f"--{flag}: expected no --workdir, each run has its own; got {shlex.join(words)}")
+        raise Refusal(
+            f"--{flag}: expected flags without --workdir or --source, as each run has its own; got {shlex.join(words)}"
+        )
     try:
         yield
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""sweep(plan): a grid's runs, as many at once as asked, a table of mean and spread over seeds, and one report."""
+"""sweep(plan): runs the jobs of a grid, then writes a table of means over seeds, and one report."""
 
 import concurrent.futures
 import time
@@ -10,24 +10,28 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from robust_tf import rundir
-from robust_tf.report.overview import strictest
+from robust_tf.records.record import read, write
+from robust_tf.records.sweep import Sweep, SweptCell
+from robust_tf.refusal import Refusal
+from robust_tf.report.strictest import strictest
 from robust_tf.signals import on_sigterm
 from robust_tf.sweep.engines import Cluster, Local
 from robust_tf.sweep.job import Job, execute, last_line, why
 from robust_tf.sweep.plan import RECORD, command
 from robust_tf.sweep.table import finished, grouped, table, write_csv
 from robust_tf.terminal import progress_bar
+from robust_tf.training.rundir import RunDirectory
 
 
 def sweep(plan):
-    """Does what is not done yet; returns the number of cells that failed, and of reports."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)  # paths and errors hold brackets
+    """Runs all unfinished jobs; returns the number of cells and reports that failed."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)  # paths and errors contain brackets
     address, jobs = plan.config.ray_address, plan.config.jobs
     engine = Cluster(address, jobs) if address else Local(jobs)
     try:
-        with rundir.locked(plan.folder), on_sigterm(stop):
+        with RunDirectory(plan.folder).locked(), on_sigterm(stop):
             failures = {cell.name: cell.refused for cell in plan.cells if cell.refused}
+            show_dropped(plan, console)
             write_record(plan, failures)
             for folder in (plan.runs, plan.folder / "logs"):
                 folder.mkdir(exist_ok=True)
@@ -44,24 +48,34 @@ def sweep(plan):
 
 
 def stop():
-    """SIGTERM is as Ctrl-C: the jobs are told to stop, and trainings save."""
+    """SIGTERM acts like Ctrl-C: jobs are stopped, and trainings save a checkpoint."""
     raise KeyboardInterrupt
 
 
 def write_record(plan, failures):
     """sweep.json: the sweep's flags and its cells."""
-    cells = [{**asdict(cell), "failed": failures.get(cell.name, "")} for cell in plan.cells]
-    rundir.write_json(plan.folder / RECORD, {**asdict(plan.config), "cells": cells})
+    cells = tuple(SweptCell(**asdict(cell), failed=failures.get(cell.name, "")) for cell in plan.cells)
+    write(plan.folder / RECORD, Sweep(**asdict(plan.config), cells=cells))
+
+
+def show_dropped(plan, console):
+    """Prints which runs of the last sweep in this folder are not in this one; their folders stay."""
+    try:
+        earlier = {cell.name for cell in read(plan.folder / RECORD, Sweep).cells}
+    except Refusal:  # no record yet, or a damaged one
+        return
+    for name in sorted(earlier - {cell.name for cell in plan.cells}):
+        console.print(f"{name}: of an earlier sweep in this folder; the table and the report leave it out")
 
 
 def work(plan, engine, console):
-    """Runs the jobs, those of a common start after it; returns {name: why} of the cells that failed."""
+    """Runs the jobs, each start before its followers; returns {name: reason} for the cells that failed."""
     ready = [*plan.starts, *(cell for cell in plan.cells if not cell.start and not cell.refused)]
     waiting = [cell for cell in plan.cells if cell.start and not cell.refused]
-    failures, futures, begun, said = {}, {}, time.time(), Text(style="dim", overflow="ellipsis", no_wrap=True)
+    failures, futures, begun, status = {}, {}, time.time(), Text(style="dim", overflow="ellipsis", no_wrap=True)
     progress = progress_bar()
     task = progress.add_task("sweep", total=len(ready) + len(waiting), unit="runs")
-    with Live(Group(progress, said), console=console, transient=True, refresh_per_second=2):
+    with Live(Group(progress, status), console=console, transient=True, refresh_per_second=2):
         while ready or futures:
             futures |= {engine.submit(plan.job(cell)): cell for cell in ready}
             ready = []
@@ -80,44 +94,46 @@ def work(plan, engine, console):
                 else:
                     failures[cell.name] = failed
             logs = {cell.name: plan.log(cell) for cell in futures.values()}
-            at_work = [name for name, log in logs.items() if log.exists() and log.stat().st_mtime > begun]
-            said.plain = "\n".join(f"{name}: {last_line(logs[name])}" for name in at_work[:20])
+            running = [name for name, log in logs.items() if log.exists() and log.stat().st_mtime > begun]
+            status.plain = "\n".join(f"{name}: {last_line(logs[name])}" for name in running[:20])
     return failures
 
 
 def outcome(future):
-    """ "", or why the job failed."""
+    """The job's result: "", or why it failed."""
     try:
         return future.result()
-    except Exception as error:  # a worker that died four times, a file system that is full: the other jobs go on
+    except Exception as error:  # a worker died four times, a disk is full, ...: the other jobs continue
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
 
 
 def line(plan, cell, failed):
-    """What is said of a job that has ended."""
+    """The line about a finished job."""
     if failed:
         return f"{cell.name}: failed: {failed} ({plan.log(cell)})"
     run = finished(plan, cell)
     record = strictest(run)
-    said = [f"{run.summary.get('kernels_nonzero', 0):,} weights", f"trained for {run.summary.get('seconds', 0):,.0f} s"]
+    parts = []
+    if run.summary:
+        parts = [f"{run.summary.kernels_nonzero:,} weights", f"trained for {run.summary.seconds:,.0f} s"]
     if record:
-        said[1:1] = [f"clean {record['clean_accuracy']:.2%}, robust {record['robust_accuracy']:.2%}"]
-    return f"{cell.name}: {', '.join(said)}"
+        parts[1:1] = [f"clean {record.clean_accuracy:.2%}, robust {record.robust_accuracy:.2%}"]
+    return f"{cell.name}: {', '.join(parts)}"
 
 
 def show_plan(plan, console):
-    """Prints what will be done, and what flags were left out where they mean nothing."""
+    """Prints the number of runs, flags that do not apply to a run, and runs that bin/train would refuse."""
     count = f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
     console.print(f"{count} in {plan.folder}" + (f", from {len(plan.starts)} dense start(s)" if plan.starts else ""))
     for cell in plan.cells:
         if cell.without:
-            console.print(f"{cell.name}: without --{', --'.join(cell.without)}, which mean nothing to it")
+            console.print(f"{cell.name}: without --{', --'.join(cell.without)}, which do not apply to it")
         if cell.refused:
             console.print(f"{cell.name}: failed: {cell.refused}")
 
 
 def show(columns, rows, console):
-    """Prints the table, without columns that are empty throughout; what all rows have in common goes below it."""
+    """Prints the table without empty columns; attacks that all rows have in common are named below it."""
     under = columns.index("worst over")
     common = {row[under] for row in rows} - {""}
     shown = [i for i, _ in enumerate(columns) if any(row[i] for row in rows) and (i != under or len(common) > 1)]
@@ -132,8 +148,8 @@ def show(columns, rows, console):
 
 
 def report(plan, cells, console):
-    """Writes one page over all cells that are done into the sweep's folder; returns 1 if that fails, else 0."""
-    (plan.folder / "report.html").unlink(missing_ok=True)  # perhaps of other cells
+    """Writes a report of all finished cells into the sweep's folder; returns 1 if that fails, else 0."""
+    (plan.folder / "report.html").unlink(missing_ok=True)  # it may be of other cells
     if not cells:
         return 0
     words = command("report", *(f"--workdir={plan.runs / cell.name}" for cell in cells), f"--out={plan.folder}")

@@ -1,18 +1,22 @@
-"""What the cells of a sweep came to: one row for each combination of the grid, over its seeds."""
+"""The results of a sweep: one row for each combination of the grid, over its seeds."""
 
 import csv
 import statistics
 from dataclasses import dataclass
 
+from robust_tf.evaluation.settings import fits
+from robust_tf.files import replace
 from robust_tf.report.runs import read_run
 from robust_tf.report.seeds import COLUMNS, attacked, measured, spread
-from robust_tf.rundir import replace
 
 
 @dataclass
 class Combination:
-    """varied: {flag: value}, "" where the flag means nothing. runs: those that are done. failed: why the others are
-    not, or ""."""
+    """A combination of the grid.
+
+    varied: {flag: value}, "" for a flag that does not apply. runs: the finished ReportedRuns. failed: why others
+    failed, or "".
+    """
 
     varied: dict
     runs: list
@@ -20,15 +24,16 @@ class Combination:
 
 
 def finished(plan, cell):
-    """The Run of a cell, with the sweep's own evaluations alone."""
-    run = read_run(cell.name, plan.runs / cell.name)
-    asked = [of.items() for of in plan.asked(cell)]
-    run.evaluations = [record for record in run.evaluations if any(of <= record.items() for of in asked)]
+    """The ReportedRun of a cell, with only the evaluations of the sweep."""
+    run, configs = read_run(cell.name, plan.runs / cell.name), plan.evaluate_configs(cell)
+    run.evaluations = {
+        name: record for name, record in run.evaluations.items() if any(fits(record, config) for config in configs)
+    }
     return run
 
 
 def grouped(plan, failures):
-    """The Combinations of a Plan's cells; failures: {cell's name: why}."""
+    """The Combinations of a Plan's cells; failures: {name of the cell: reason}."""
     cells = plan.cells
     varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
     groups = {}
@@ -45,15 +50,19 @@ def grouped(plan, failures):
 
 
 def table(groups):
-    """(columns, rows) for people."""
+    """(columns, rows) of text for the terminal."""
     rows = [(*group.varied.values(), *spread(group.runs), group.failed) for group in groups]
     return (*groups[0].varied, *COLUMNS, "failed"), rows
 
 
 def write_csv(path, groups):
-    """The same for programs: means and standard deviations in columns of their own, accuracies as fractions."""
+    """The same as numbers in a CSV file: a column for each mean and standard deviation, accuracies as fractions."""
     quantities = list(measured([]))
-    columns = [*groups[0].varied, "runs", *(f"{name}_{of}" for name in quantities for of in ("mean", "sd"))]
+    columns = [
+        *groups[0].varied,
+        "runs",
+        *(f"{name}_{statistic}" for name in quantities for statistic in ("mean", "sd")),
+    ]
     rows = [[*columns, "worst_over", "failed"]]
     for group in groups:
         numbers = [each(values) for values in measured(group.runs).values() for each in (mean, deviation)]

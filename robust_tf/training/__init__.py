@@ -1,9 +1,75 @@
-"""Training: RobustModel, the schedules and callbacks that drive it, and the papers' methods as lists of stages."""
+"""Training: RobustModel with its losses, schedules and callbacks, and the papers' methods as lists of stages.
 
+An entry of LOSSES holds the facts of a loss that are needed before its code is imported. METHODS is in methods.py;
+LEARNING_RATES and STEPS_SCHEDULES are in schedules.py.
+"""
+
+from dataclasses import dataclass
+
+from robust_tf.attacks import NORMS
 from robust_tf.registry import Entry
 
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Entry):
+    """A loss on clean and adversarial images; `address` names a `losses.Objective`.
+
+    options: flags of bin/train that apply to it.
+    norms: norms of the attack that it supports.
+    certifies: whether the adversarial logits are the worst within interval bounds, in place of an attack's. eps and the
+      loss's adv_weight then grow linearly from 0.
+    uses_clean: whether it needs the logits of clean images even where adv_weight = 1.
+    starts: random starts of its attack; None for those of --starts.
+    """
+
+    norms: tuple = NORMS
+    certifies: bool = False
+    uses_clean: bool = False
+    starts: tuple | None = None
+
+
 LOSSES = {
-    "mix": Entry("robust_tf.training.losses:MIX"),
-    "trades": Entry("robust_tf.training.losses:TRADES"),
-    "ibp": Entry("robust_tf.training.losses:IBP"),
+    "mix": Loss(
+        address="robust_tf.training.losses:MIX",
+        summary="adv_weight CE(x_adv) + (1 - adv_weight) CE(x)",
+        options=("attack", "random_start", "adv_weight"),
+    ),
+    "trades": Loss(
+        address="robust_tf.training.losses:TRADES",
+        summary="CE(x) + beta KL(f(x) || f(x_adv))",
+        options=("attack", "beta"),
+        uses_clean=True,
+        starts=("gaussian",),
+    ),
+    "ibp": Loss(
+        address="robust_tf.training.losses:IBP",
+        summary="interval bound propagation: mix, with the worst logits within the bounds in place of those under"
+        " attack; eps changes linearly between the values of --eps_schedule (default: from 0 to eps at half of the"
+        " epochs), and adv_weight grows with it",
+        options=("adv_weight",),
+        norms=("linf",),
+        certifies=True,
+        uses_clean=True,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingAttack:
+    """How training makes adversarial images. single_step: one gradient step of 1.25 eps in place of PGD's."""
+
+    summary: str
+    options: tuple = ()
+    norms: tuple = NORMS
+    single_step: bool = False
+
+
+TRAINING_ATTACKS = {
+    "pgd": TrainingAttack(summary="projected gradient descent", options=("steps_schedule", "alpha")),
+    "fgsm_rs": TrainingAttack(
+        summary="FGSM-RS: one gradient step of 1.25 eps from a random start; the stage ends if accuracy under PGD"
+        " collapses",
+        norms=("linf",),
+        single_step=True,
+    ),
 }

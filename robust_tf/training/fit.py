@@ -1,36 +1,47 @@
-"""run_stage: one stage of a run through Keras' fit, from where an earlier process left it."""
+"""run_stage: trains one stage of a run with Keras' fit, and resumes it from its checkpoint."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf import rundir
-from robust_tf.config import TrainConfig
+from robust_tf.files import replace
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar
-from robust_tf.training import callbacks, guards
-from robust_tf.training.checkpoints import Checkpoints, StopWhenAsked, read, restored
-from robust_tf.training.constraint import budget
+from robust_tf.training import TRAINING_ATTACKS
+from robust_tf.training.callbacks.checkpoints import Checkpoints, read, restored
+from robust_tf.training.callbacks.constraint_updates import ConstraintUpdates
+from robust_tf.training.callbacks.explosion import Explosion
+from robust_tf.training.callbacks.extension import ExtendWhileImproving, improves
+from robust_tf.training.callbacks.history import History
+from robust_tf.training.callbacks.overfitting import CatastrophicOverfitting
+from robust_tf.training.callbacks.pacing import AdaptivePacing
+from robust_tf.training.callbacks.progress import EpochReport
+from robust_tf.training.callbacks.restore import RestoreAfterFit
+from robust_tf.training.callbacks.selection import KeepBest
+from robust_tf.training.callbacks.shipping import ShipForValidation
+from robust_tf.training.callbacks.stopping import StopWhenAsked
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.constraints import CONSTRAINTS
 from robust_tf.training.distribution import placed, training_data
-from robust_tf.training.history import History
-from robust_tf.training.holds import HOLDS
+from robust_tf.training.projection import budget
+from robust_tf.training.rundir import RunDirectory
 from robust_tf.training.stage import interval, k_final_epoch, ramps, stage_model, stage_schedule
 
 
-class Run(NamedTuple):
+class TrainingSetup(NamedTuple):
     """What the stages of a run share.
 
+    run: its RunDirectory.
     devices: TensorFlow's strategy.
     data: (images, labels) to train on.
-    validation: (batches, their number), see `distribution.validation_data`.
+    validation: (batches, number of batches), see `distribution.validation_data`.
     N: kernel weights of the dense net.
-    asked: function of nothing: whether the run is to stop.
+    asked: function without arguments: whether the run was asked to stop.
     """
 
     config: TrainConfig
-    workdir: Path
+    run: RunDirectory
     devices: tf.distribute.Strategy
     data: tuple
     validation: tuple
@@ -42,98 +53,101 @@ class Run(NamedTuple):
         return len(self.data[0]) // self.config.batch_size
 
 
-def run_stage(run, net, stage, first, extends):
-    """Trains `net` for the epochs [first, first + stage.epochs) of the run, and leaves in it what the stage ships.
+def run_stage(setup, net, stage, first_epoch, extends):
+    """Trains `net` for the epochs [first_epoch, first_epoch + stage.epochs) of the run; gives it the stage's weights.
 
-    Raises Refusal where what an earlier process left is damaged, or went further.
+    extends: whether the stage is extended while it improves.
+
+    Raises Refusal where the files of an earlier process are damaged, or of more epochs.
     """
-    config, last = run.config, first + stage.epochs
-    folder = run.workdir / "checkpoints" / f"{stage.name}-from-{first}"
-    final = folder / f"final-{last}.weights.h5"
+    config, end_epoch = setup.config, first_epoch + stage.epochs
+    folder = setup.run.path / "checkpoints" / f"{stage.name}-from-{first_epoch}"
+    final = folder / f"final-{end_epoch}.weights.h5"
     if final.exists():
         read(final, net.load_weights)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    twin = placed(net, run.devices, config.mixed_precision)
-    with run.devices.scope():
-        hold = HOLDS[stage.held_by](config, twin)
-        model = stage_model(config, twin, stage, hold, first * run.steps_per_epoch)
-    paced = callbacks.Paced(config.adaptive if stage.held_by == "admm" else "none", config.tolerance)
-    schedule = stage_schedule(config, stage, last, paced, run.steps_per_epoch)
-    k_at, rho_at = ramps(config, stage, first, run.N, run.steps_per_epoch, paced)
-    measured = callbacks.Measured(
-        hold, k_at if paced.moves == "k" else lambda step: budget(config.ratio, run.N), config.ema
+    twin = placed(net, setup.devices, config.mixed_precision)
+    with setup.devices.scope():
+        constraint = CONSTRAINTS[stage.constraint](config, twin)
+        model = stage_model(config, twin, stage, constraint, first_epoch * setup.steps_per_epoch)
+    pacing = AdaptivePacing(config.adaptive if stage.adapts else "none", config.tolerance)
+    schedule = stage_schedule(config, stage, end_epoch, pacing, setup.steps_per_epoch)
+    k_at, rho_at = ramps(config, stage, first_epoch, setup.N, setup.steps_per_epoch, pacing)
+    shipping = ShipForValidation(
+        constraint, k_at if pacing.moves == "k" else lambda step: budget(config.ratio, setup.N), config.ema
     )
-    selects_from = min(max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first)), last - 1)
+    last_epoch = end_epoch - 1
+    selects_from = min(max(schedule.sequences["eps"][-1][0], k_final_epoch(config, stage, first_epoch)), last_epoch)
     monitor = model.strictest if stage.adversarial else "accuracy"
-    best = callbacks.KeepBest(
-        twin, folder / "best.weights.h5", monitor, lambda epoch: paced.at(epoch) >= selects_from or epoch >= last - 1
+    best = KeepBest(
+        twin, folder / "best.weights.h5", monitor, lambda epoch: pacing.at(epoch) >= selects_from or epoch >= last_epoch
     )
 
-    epoch = tf.Variable(first, trainable=False, dtype=tf.int64)
-    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, paced=paced.state)
+    epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
+    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, pacing=pacing.state)
     manager = read(folder, lambda _: restored(state, folder))
-    start, done = int(epoch), model.steps_taken % run.steps_per_epoch  # of an epoch that was broken off
-    if start > last and not extends:
-        raise Refusal(f"{folder}: expected --epochs of at least {start - first}, as trained; got {stage.epochs}")
-    history = History(run.workdir / "history.csv", stage.name, start)
-    goes_on = extends and (start < last or guards.improves(history.stage_rows(first)))
+    start, steps_done = int(epoch), model.steps_taken % setup.steps_per_epoch  # of an interrupted epoch
+    if start > end_epoch and not extends:
+        raise Refusal(f"{folder}: expected --epochs >= {start - first_epoch}, as trained; got {stage.epochs}")
+    history = History(setup.run.path / "history.csv", stage.name, start)
+    may_extend = extends and (start < end_epoch or improves(history.stage_rows(first_epoch)))
     with progress_bar() as progress:
-        watched = [
+        callbacks = [
             schedule,
-            best,  # before `measured`, so that it sees the weights that were measured
-            measured,
-            callbacks.Updates(hold, interval(config, stage, run.steps_per_epoch), k_at, rho_at),
-            paced,
-            *hold.callbacks,
+            best,  # before `shipping`, so that it sees the weights that were validated
+            shipping,
+            ConstraintUpdates(constraint, interval(config, stage, setup.steps_per_epoch), k_at, rho_at),
+            pacing,
+            *constraint.callbacks,
             history,
-            callbacks.Report(progress, stage.name, (last - start) * run.steps_per_epoch - done, last),
-            keras.callbacks.TensorBoard(run.workdir / "tensorboard" / folder.name, write_graph=False),
-            *watchers(config, stage, first, last, goes_on, history, best, progress, manager),
-            Checkpoints(manager, epoch, config.checkpoint_every, last),
-            StopWhenAsked(manager, epoch, run.asked, stage.name),
+            EpochReport(progress, stage.name, (end_epoch - start) * setup.steps_per_epoch - steps_done, end_epoch),
+            keras.callbacks.TensorBoard(setup.run.path / "tensorboard" / folder.name, write_graph=False),
+            *ending(config, stage, first_epoch, end_epoch, may_extend, history, best, progress, manager),
+            Checkpoints(manager, epoch, config.checkpoint_every, end_epoch),
+            StopWhenAsked(manager, epoch, setup.asked, stage.name),
         ]
-        fit(run, model, start, done, last if not goes_on else last + 10**6, watched)
+        fit(setup, model, start, steps_done, end_epoch if not may_extend else end_epoch + 10**6, callbacks)
     if best.path.exists():
         read(best.path, twin.load_weights)
     else:
-        measured.ship()
+        shipping.ship()
     if twin is not net:
         net.set_weights(twin.get_weights())
-    rundir.replace(final, net.save_weights)
+    replace(final, net.save_weights)
 
 
-def fit(run, model, start, done, end, watched):
-    """Keras' fit over the epochs [start, end), of the first of which `done` steps were taken before."""
-    if done:  # the rest of an epoch has fewer steps, so that it takes a call of its own, after which
-        kept = callbacks.Kept()  # Keras would leave the averages in the place of the weights
-        fit_epochs(run, model, start, done, start + 1, [*watched, kept])
+def fit(setup, model, start, steps_done, end, callbacks):
+    """Trains the epochs [start, end) with Keras' fit; epoch `start` continues after `steps_done` training steps."""
+    if steps_done:  # fit takes one number of steps for all its epochs, so the rest of this epoch needs its own call
+        kept = RestoreAfterFit()
+        fit_epochs(setup, model, start, steps_done, start + 1, [*callbacks, kept])
         kept.restore()
         start += 1
     if not model.stop_training:
-        fit_epochs(run, model, start, 0, end, watched)
+        fit_epochs(setup, model, start, 0, end, callbacks)
 
 
-def fit_epochs(run, model, start, done, end, watched):
-    config, first_step = run.config, start * run.steps_per_epoch + done
-    validation, validation_steps = run.validation
+def fit_epochs(setup, model, start, steps_done, end, callbacks):
+    config, first_step = setup.config, start * setup.steps_per_epoch + steps_done
+    validation, validation_steps = setup.validation
     model.fit(
-        training_data(run.devices, run.data, config.batch_size, config.seed, first_step, config.augment),
-        steps_per_epoch=run.steps_per_epoch - done,
+        training_data(setup.devices, setup.data, config.batch_size, config.seed, first_step, config.augment),
+        steps_per_epoch=setup.steps_per_epoch - steps_done,
         initial_epoch=start,
         epochs=end,
         validation_data=validation,
         validation_steps=validation_steps,
         verbose=0,
-        callbacks=watched,
+        callbacks=callbacks,
     )
 
 
-def watchers(config, stage, first, last, extends, history, best, progress, manager):
-    """The callbacks that may end a stage early, or late; before the checkpoints, so that those hold no exploded net."""
-    watched = [guards.Explosion(history, first, stage.adversarial, manager)]
-    if stage.adversarial and config.attack == "fgsm_rs":
-        watched.append(guards.CatastrophicOverfitting(history, first, best, progress.console))
+def ending(config, stage, first_epoch, end_epoch, extends, history, best, progress, manager):
+    """The callbacks that may end a stage early or extend it; before `Checkpoints`, so that it saves no exploded net."""
+    callbacks = [Explosion(history, first_epoch, stage.adversarial, manager)]
+    if stage.adversarial and TRAINING_ATTACKS[config.attack].single_step:
+        callbacks.append(CatastrophicOverfitting(history, first_epoch, best, progress.console))
     if extends:
-        watched.append(guards.ExtendWhileImproving(history, first, last))
-    return watched
+        callbacks.append(ExtendWhileImproving(history, first_epoch, end_epoch))
+    return callbacks

@@ -1,22 +1,22 @@
-"""What the attack of training ascends and what the optimiser descends."""
+"""The training losses: what the attack maximises and what the optimiser minimises."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
 
-class Loss(NamedTuple):
-    """starts: where its attack begins, None for as configured.
-    objective(z): what the attack ascends for logits z of the clean images, as `attacks.pgd` takes it; None for the
-    cross-entropy.
-    value(ce, y, z, z_adv, adv_weight, beta): the scalar loss, with ce(y, logits) the mean cross-entropy.
-    certifies: z_adv are the worst logits that interval bounds allow, in place of those of an attack's images.
+class Objective(NamedTuple):
+    """A training loss.
+
+    value(ce, y, z, z_adv, adv_weight, beta): the scalar loss, with ce(y, logits) the mean cross-entropy. z_adv are the
+      logits of the adversarial images, or the worst within interval bounds (see `training.Loss`).
+    ascends(z): the objective that the attack maximises (see `attacks.pgd`), for logits z of the clean images; None for
+      the cross-entropy.
     """
 
-    starts: tuple | None
-    objective: callable
-    value: callable
-    certifies: bool = False
+    value: Callable
+    ascends: Callable | None = None
 
 
 def mix(ce, y, z, z_adv, adv_weight, beta):
@@ -36,14 +36,14 @@ def divergence(z, z_adv):
 
 
 def away_from(z):
-    """The divergence from fixed clean logits z, which TRADES' attack ascends."""
+    """The divergence from fixed clean logits z, which TRADES' attack maximises."""
     return lambda z_adv: divergence(tf.stop_gradient(z), z_adv)
 
 
-MIX = Loss(starts=None, objective=None, value=mix)
-# Gowal et al., arXiv 1810.12715: bounds in place of an attack; the weight of the worst case grows with eps.
-IBP = Loss(starts=None, objective=None, value=mix, certifies=True)
-TRADES = Loss(starts=("gaussian",), objective=away_from, value=trades)
+MIX = Objective(value=mix)
+# Gowal et al., arXiv 1810.12715: the worst logits within interval bounds; their weight grows with eps.
+IBP = Objective(value=mix)
+TRADES = Objective(value=trades, ascends=away_from)
 
 
 def cross_entropy(smoothing=0.0):

@@ -1,10 +1,11 @@
 """Mixed precision: bfloat16 inside the net, float32 where a perturbation or a small update would be rounded away.
 
-bfloat16 has float32's range, so that no loss needs scaling, but 8 bits of precision: pixels near 1 would lie 1/256
-apart, half of eps = 2/255. So whatever sees the image computes in float32, and so do the last kernel and all after it,
-the loss, the attack's steps and projections, batch statistics, the optimiser, penalties, duals and masks. Weights are
-float32 throughout, and are rounded as they are used. Kernels that masks' wrappers hold compute in float32 in training's
-own passes, for the wrappers multiply the weights themselves; attacks see them in bfloat16 as any.
+bfloat16 has the range of float32, so that the loss needs no scaling, but only 8 bits of precision: pixel values near 1
+would be 1/256 apart, half of eps = 2/255. So these compute in float32: layers that read the image, the last kernel and
+all layers after it, the loss, the attack's gradient steps and projections, batch statistics, the optimiser, penalties,
+dual variables and masks. Weights are stored in float32 and rounded when they are used. Kernels inside masks' wrappers
+compute in float32 in training passes, because the wrappers multiply the weights themselves; in attacks they compute in
+bfloat16.
 """
 
 from robust_tf.models.fast import nodes_of
@@ -14,7 +15,7 @@ MIXED = "mixed_bfloat16"  # Keras' name of the policy: variables float32, comput
 
 
 def mixed_layers(net):
-    """Names of the layers that compute in bfloat16: those that see the image through kernels only, before the last."""
+    """Names of the layers that compute in bfloat16: before the last kernel, and after other kernels on every path."""
     owners = kernel_layers(net)
     after_last = net.layers[net.layers.index(owners[-1]) :]
     behind, seeing = set(), {layer.name for layer in after_last} | set(net.output_names)

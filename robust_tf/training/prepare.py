@@ -7,11 +7,11 @@ from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.models.rewrite import split
 from robust_tf.projections.codebook import clustered
 from robust_tf.projections.low_rank import factors, ranks
-from robust_tf.training.constraint import depthwise, projection
+from robust_tf.training.projection import depthwise, projection
 
 
 def prune(config, net, k):
-    """The kernels' projection onto the constraint of k weights."""
+    """Projects the kernels onto the constraint, with k weights."""
     W = kernels(net)
     for w, z in zip(W, projection(config, net)(W, k)):
         w.assign(z)
@@ -19,21 +19,21 @@ def prune(config, net, k):
 
 
 def factorise_low_rank(config, net, k):
-    """Two thin layers in place of each, of k kernel weights together (ALR: Gui et al., section 4)."""
+    """Replaces layers by two thin ones each, with k kernel weights in all (ALR: Gui et al., section 4)."""
     rank = dict(zip(kernel_layers(net), ranks(kernels(net), k, depthwise(net))))
     return split(net, {layer.name: factors(layer.kernel, r) for layer, r in rank.items() if r is not None})
 
 
 def factorise(config, net, k):
-    """ATMC's layers W = (I + U')V + C."""
+    """Replaces layers by ATMC's: W = (I + U')V + C."""
     return atmc.factorise(net)
 
 
-def quantise(config, net, k):
-    """2^bits values for each kernel, or factor of ATMC, zero among them."""
+def cluster(config, net, k):
+    """Rounds each kernel, or factor of ATMC, to 2^bits values, zero among them."""
     for w in atmc.factors(net):
         w.assign(tf.reshape(clustered(w.numpy().ravel(), 2**config.bits - 1, rounds=100), w.shape))
     return net
 
 
-PREPARATIONS = {"prune": prune, "low_rank": factorise_low_rank, "factorise": factorise, "quantise": quantise}
+PREPARATIONS = {"prune": prune, "low_rank": factorise_low_rank, "factorise": factorise, "cluster": cluster}

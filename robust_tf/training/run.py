@@ -1,39 +1,42 @@
-"""train(config): the stages of a recipe, one after the other, in one run directory."""
+"""train(config): trains the stages of a method, one after the other, in one run directory."""
 
 import tf_keras as keras
 
-from robust_tf import rundir
-from robust_tf.attacks.bounds import check_bounded
+from robust_tf.certification.bounds import check_bounded
 from robust_tf.compression import atmc
-from robust_tf.config import COMPRESSING
 from robust_tf.data import described
 from robust_tf.data.pipeline import split_validation
+from robust_tf.files import replace
+from robust_tf.flags.text import as_json
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
+from robust_tf.records.record import write
 from robust_tf.refusal import Refusal
-from robust_tf.training.checkpoints import asked_to_stop
-from robust_tf.training.constraint import budget, check_feasible
+from robust_tf.training import LOSSES
+from robust_tf.training.callbacks.stopping import asked_to_stop
 from robust_tf.training.distribution import strategy, validation_data
-from robust_tf.training.fit import Run, run_stage
+from robust_tf.training.fit import TrainingSetup, run_stage
+from robust_tf.training.gradient_check import check_gradients
+from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
-from robust_tf.training.recipes import RECIPES
-from robust_tf.training.sound import check_gradients
-from robust_tf.training.summary import summary
+from robust_tf.training.projection import budget, check_feasible
+from robust_tf.training.rundir import RunDirectory
+from robust_tf.training.summary import summarise
 from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
 
 PLACES = ("workdir", "data_dir", "init_from")  # flags that may differ from worker to worker
 
 
 def train(config):
-    """Trains as `config` says, or goes on where the same run stopped.
+    """Trains as `config` says, or resumes the same run.
 
-    Returns the run directory; None where another worker writes it.
+    Returns the RunDirectory; None where another worker writes it.
 
     Test data is never read: the accuracies in summary.json are of held-out training images.
     """
-    if config.distribution != "multiworker":  # else only its first worker, of those that are alike
-        rundir.claimable(config)
+    if config.distribution != "multiworker":  # of several workers only the chief checks it, in check_run
+        RunDirectory.for_config(config)
     devices = strategy(config.distribution, config.batch_size)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size)
@@ -45,108 +48,112 @@ def train(config):
     if config.init_from:
         start_from(config, net)
     with none_is_lost(devices):
-        alike = {key: value for key, value in rundir.as_json(config).items() if key not in PLACES}
+        alike = {key: value for key, value in as_json(config).items() if key not in PLACES}
         check_alike(devices, alike, *data, *held_out, *net.get_weights())
 
-    with asked_to_stop() as event, none_is_lost(devices), claimed(config, devices) as workdir:
-        asked = lambda: any_worker(devices, event.is_set())  # noqa: E731
-        rundir.write_json(workdir / "classes.json", dataset.class_names)
-        net = train_stages(Run(config, workdir, devices, data, validation, N, asked), net)
-        ship(config, workdir, dataset, net, N, held_out)
-    return rundir.claimable(config) if is_chief(devices) else None
+    with asked_to_stop() as event, none_is_lost(devices), claimed(config, devices) as run:
+        run.write_classes(dataset.class_names)
+        setup = TrainingSetup(
+            config, run, devices, data, validation, N, asked=lambda: any_worker(devices, event.is_set())
+        )
+        ship(config, run, dataset, train_stages(setup, net), N, held_out)
+    return RunDirectory.for_config(config) if is_chief(devices) else None
 
 
-def train_stages(run, net):
-    """The net that the last stage leaves."""
-    config, first = run.config, 0
-    stages = [stage for stage in RECIPES[config.method](config) if stage.epochs or stage.first]
+def train_stages(setup, net):
+    """Trains all stages; returns the net of the last one."""
+    config, first_epoch = setup.config, 0
+    stages = [stage for stage in METHODS[config.method].stages(config) if stage.epochs or stage.prepare]
     for stage in stages:
-        if stage.first:
-            net = PREPARATIONS[stage.first](config, net, budget(config.ratio, run.N))
+        if stage.prepare:
+            net = PREPARATIONS[stage.prepare](config, net, budget(config.ratio, setup.N))
         if stage.epochs:
-            run_stage(run, net, stage, first, config.extend_while_improving and stage is stages[-1])
-        first += stage.epochs
+            run_stage(setup, net, stage, first_epoch, config.extend_while_improving and stage is stages[-1])
+        first_epoch += stage.epochs
     return net
 
 
-def ship(config, workdir, dataset, net, N, held_out):
-    """Writes the net, as one of plain layers, and what is to be said of it."""
-    net, factors = delivered(config, workdir, net)
+def ship(config, run, dataset, net, N, held_out):
+    """Writes the net, with plain layers, and its summary."""
+    net, factors = delivered(config, run, net)
     for w in kernels(net):
-        w.assign(w + 0.0)  # masks leave -0.0 too, and files of one kind of zero compress better
-    record = summary(config, dataset, workdir, net, N, factors, held_out)
-    keep_or_save(workdir / "model.keras", net)
-    rundir.write_json(workdir / "summary.json", record)
+        w.assign(w + 0.0)  # turns -0.0, which masks leave, into 0.0, so that files compress better
+    record = summarise(config, dataset, run, net, N, factors, held_out)
+    keep_or_save(run.net_path, net)
+    write(run.summary_path, record)
 
 
 def check_run(config, dataset, net, images, claims=True):
-    """Raises Refusal for what can be seen to fail before anything is trained, or written.
+    """Raises Refusal for what would fail later, before anything is trained or written.
 
     Args:
-      images: number of training images, without those that validate.
+      images: number of training images, without the validation images.
       claims: whether this process writes the run directory.
     """
     if images < 4:
-        raise Refusal(f"--dataset={config.dataset}: expected at least 5 training images; got {images}")
+        raise Refusal(
+            f"--dataset={config.dataset}: expected at least 4 training images, validation images aside; got {images}"
+        )
     if images < config.batch_size:
         raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
     check_schedules(config, images // config.batch_size)
-    workdir = rundir.claimable(config) if claims else None
-    for flag, folder in (("workdir", workdir), ("init_from", config.init_from)):
-        if folder and (known := rundir.class_names(folder)) not in (None, list(dataset.class_names)):
+    runs = {"workdir": RunDirectory.for_config(config)} if claims else {}
+    runs |= {"init_from": RunDirectory(config.init_from)} if config.init_from else {}
+    for flag, run in runs.items():
+        if (known := run.classes) not in (None, tuple(dataset.class_names)):
             raise Refusal(
-                f"--{flag}={folder}: expected the classes that it learned, {', '.join(known)}; got"
+                f"--{flag}={run.path}: expected the classes of that run, {', '.join(known)}; got"
                 f" {', '.join(dataset.class_names)}"
             )
     check_gradients(net)
-    if config.method in COMPRESSING:
+    if METHODS[config.method].compresses:
         check_feasible(config, net)
-    if config.loss == "ibp":
+    if LOSSES[config.loss].certifies:
         check_bounded(net)
 
 
 def check_schedules(config, steps_per_epoch):
-    """Raises Refusal where something would never happen in the run."""
+    """Raises Refusal where an interval or a schedule is longer than the training."""
     total = config.epochs * steps_per_epoch
     for name, steps in (("admm_interval", config.admm_interval), ("project_every", config.project_every)):
         if steps and steps > total:
             raise Refusal(f"--{name}: expected at most the stage's {total} steps; got {steps}")
-    epochs = sum(stage.epochs for stage in RECIPES[config.method](config))
+    epochs = sum(stage.epochs for stage in METHODS[config.method].stages(config))
     ends = {"eps_schedule": epochs, "ratio_schedule": config.pretrain_epochs + config.epochs}
     for name, end in ends.items():
         schedule = getattr(config, name)
         if schedule and schedule[-1][0] >= end:
-            raise Refusal(f"--{name}: expected its last epoch before {end}, where it ends; got {schedule[-1][0]}")
+            raise Refusal(f"--{name}: expected its last epoch to be below {end}; got {schedule[-1][0]}")
 
 
 def keep_or_save(path, net):
-    """Saves `net` unless it stands in `path` already: a new file of the same net would have another digest."""
+    """Saves `net` unless `path` holds the same weights already: a new file would have another digest."""
     if path.exists():
         saved = load_net(path).get_weights()
         same = [w.shape for w in saved] == [w.shape for w in net.get_weights()]
         if same and all((one == other).all() for one, other in zip(saved, net.get_weights())):
             return
-    rundir.replace(path, net.save)
+    replace(path, net.save)
 
 
-def delivered(config, workdir, net):
-    """The net of plain layers that ships, and ATMC's report of its factors, which are saved too; None without them."""
+def delivered(config, run, net):
+    """(net of plain layers that ships, ATMC's report of its factors or None); saves a factorised net too."""
     if not any(atmc.is_factorised(layer) for layer in net.layers):
         return net, None
-    keep_or_save(workdir / "factorised.keras", net)
+    keep_or_save(run.factorised_path, net)
     return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
 
 
 def start_from(config, net):
-    """Gives `net` the weights of the run --init_from; raises Refusal where that is not one of such a net."""
-    earlier, path = rundir.trained(config.init_from, "init_from")
-    as_json = rundir.as_json(config)
+    """Gives `net` the weights of the run --init_from; raises Refusal where that run's net differs."""
+    earlier = RunDirectory.open(config.init_from, "init_from")
     for key in ("dataset", "image_size", "model", "width", "conv_relu"):
-        if earlier[key] != as_json[key]:
-            raise Refusal(f"--init_from={config.init_from}: expected --{key}={as_json[key]}; got {earlier[key]}")
-    weights = load_net(path, earlier["model"]).get_weights()
+        ours, theirs = getattr(config, key), getattr(earlier.config, key)
+        if ours != theirs:
+            raise Refusal(f"--init_from={config.init_from}: expected --{key}={ours}; got {theirs}")
+    weights = load_net(earlier.net_path, earlier.config.model).get_weights()
     if len(weights) != len(net.get_weights()):
-        raise Refusal(f"--init_from={config.init_from}: expected a net of whole kernels; got one of thin layers")
+        raise Refusal(f"--init_from={config.init_from}: expected a net without thin layers; got one with thin layers")
     for ours, theirs in zip(net.get_weights(), weights):
         if ours.shape != theirs.shape:
             raise Refusal(f"--init_from={config.init_from}: expected weights of shape {ours.shape}; got {theirs.shape}")

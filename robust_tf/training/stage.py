@@ -1,29 +1,30 @@
-"""A stage's model, optimiser and schedules, as the configuration asks for them."""
+"""The model, optimiser and schedules of a stage, from the configuration."""
 
 import math
 
 import tf_keras as keras
 
-from robust_tf.training import callbacks, schedules
-from robust_tf.training.constraint import budget
+from robust_tf.training import LOSSES, TRAINING_ATTACKS, schedules
+from robust_tf.training.callbacks.schedule import Schedule
 from robust_tf.training.losses import cross_entropy
+from robust_tf.training.methods import METHODS
 from robust_tf.training.model import RobustModel
-from robust_tf.training.recipes import RECIPES
+from robust_tf.training.projection import budget
 
 
-def stage_model(config, net, stage, hold, first_step):
+def stage_model(config, net, stage, constraint, first_step):
     """The compiled RobustModel that trains `net` in this stage."""
     model = RobustModel(
-        hold.trained or net,
+        constraint.trained or net,
         eps=config.eps,
         alpha=config.alpha,
         norm=config.norm,
         starts=config.starts if config.random_start else (),
-        single_step=config.attack == "fgsm_rs",
+        single_step=TRAINING_ATTACKS[config.attack].single_step,
         loss=config.loss if stage.adversarial else "mix",
         adv_weight=config.adv_weight if stage.adversarial else 0.0,
         beta=config.beta,
-        hold=hold,
+        constraint=constraint,
         seed=config.seed,
         first_step=first_step,
     )
@@ -48,45 +49,45 @@ def optimizer(config):
     return chosen
 
 
-def stage_schedule(config, stage, last, paced, steps_per_epoch=1):
-    """eps, steps and learning rate by epoch of the run; a natural stage attacks nothing."""
-    epochs, smooth = growing_epochs(config), {"eps": config.loss == "ibp", "learning_rate": False}
-    rates, steps = config.learning_rate_schedule, config.steps_schedule
+def stage_schedule(config, stage, end_epoch, pacing, steps_per_epoch=1):
+    """The Schedule of a stage that ends before `end_epoch` of the run; without attack if it trains on clean images."""
+    epochs, certifies = growing_epochs(config), LOSSES[config.loss].certifies
+    rates, steps, smooth = config.learning_rate_schedule, config.steps_schedule, ["eps"] if certifies else []
     if isinstance(rates, str):
-        smooth["learning_rate"] = rates == "one_cycle"
-        whole = max(last, sum(stage.epochs for stage in RECIPES[config.method](config)))
-        rates = schedules.LEARNING_RATES[rates](whole, config.learning_rate)
+        named = schedules.LEARNING_RATES[rates]
+        smooth += ["learning_rate"] if named.smooth else []
+        all_epochs = max(end_epoch, sum(stage.epochs for stage in METHODS[config.method].stages(config)))
+        rates = named.pairs(all_epochs, config.learning_rate)
     if isinstance(steps, str):
-        steps = schedules.STEPS[steps](epochs)
+        steps = schedules.STEPS_SCHEDULES[steps](epochs)
     eps = config.eps_schedule or schedules.thirds(config.eps, epochs)
-    if config.loss == "ibp" and not config.eps_schedule:
+    if certifies and not config.eps_schedule:
         eps = ((0, 0.0), (max(epochs // 2, 1), config.eps))
-    return callbacks.Schedule(
+    return Schedule(
         eps=eps if stage.adversarial else ((0, 0.0),),
         steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
-        learning_rate=rates or schedules.decayed(config.learning_rate, last),
-        paced=paced,
-        smooth=[name for name, moves in smooth.items() if moves],
+        learning_rate=rates or schedules.decayed(config.learning_rate, end_epoch),
+        pacing=pacing,
+        smooth=smooth,
         steps_per_epoch=steps_per_epoch,
     )
 
 
 def growing_epochs(config):
     """The epochs over which eps grows by default: all but those of fine-tuning."""
-    stages = RECIPES[config.method](config)
-    return max(sum(stage.epochs for stage in stages if stage.name not in ("finetune", "codebook")), 1)
+    return max(sum(stage.epochs for stage in METHODS[config.method].stages(config) if stage.eps_grows), 1)
 
 
-def ramps(config, stage, first, N, steps_per_epoch, paced):
-    """k and rho by step of the stage."""
+def ramps(config, stage, first_epoch, N, steps_per_epoch, pacing):
+    """(k_at, rho_at): k and rho as functions of the stage's training step."""
     total = stage.epochs * steps_per_epoch
 
     def k_at(step):
         if not stage.k_falls:
             return budget(config.ratio, N)
-        step -= paced.stood("k") * steps_per_epoch
+        step -= pacing.epochs_waited("k") * steps_per_epoch
         if config.ratio_schedule:
-            return budget(schedules.value_at(config.ratio_schedule, first + step // steps_per_epoch), N)
+            return budget(schedules.value_at(config.ratio_schedule, first_epoch + step // steps_per_epoch), N)
         return budget(schedules.cubic_ratio(step / total, config.ratio), N)
 
     def rho_at(step):
@@ -96,16 +97,16 @@ def ramps(config, stage, first, N, steps_per_epoch, paced):
 
 
 def interval(config, stage, steps_per_epoch):
-    """Steps between updates of what holds the weights."""
-    if stage.held_by == "projected" and stage.k_falls:
+    """Training steps between updates of the weight constraint."""
+    if stage.k_falls and stage.k_every_step:
         return 1
     return config.admm_interval or steps_per_epoch
 
 
-def k_final_epoch(config, stage, first):
+def k_final_epoch(config, stage, first_epoch):
     """The first epoch of the run at whose end k has its final value."""
     if not stage.k_falls:
-        return first
+        return first_epoch
     if config.ratio_schedule:
         return config.ratio_schedule[-1][0]
-    return first + math.ceil(0.6 * stage.epochs) - 1
+    return first_epoch + math.ceil(0.6 * stage.epochs) - 1

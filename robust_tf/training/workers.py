@@ -1,7 +1,7 @@
-"""Training on several machines: which of the workers this process is, and what they tell each other beside gradients.
+"""Training on several machines: which worker this process is, and what workers exchange beside gradients.
 
-Every worker runs the same command; TF_CONFIG in its environment names them all. The first of them, the chief, writes
-the run directory. The others write a copy of it, which goes with them, so that no storage need be shared.
+Every worker runs the same command; TF_CONFIG in its environment names them all. Worker 0, the chief, writes the run
+directory. The others write a temporary copy of it, so that the machines need no shared storage.
 """
 
 import contextlib
@@ -13,34 +13,33 @@ import re
 import signal
 import tarfile
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from robust_tf import rundir
 from robust_tf.refusal import Refusal
 from robust_tf.signals import handled
-from robust_tf.training.guards import TrainingFailed
+from robust_tf.training.failure import TrainingFailed
+from robust_tf.training.rundir import RunDirectory
 
-LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)  # by a collective operation
-PIECE = 2**25  # numbers that go to the workers at once, 128 MiB
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)  # of collective operations
+PIECE = 2**25  # float32 numbers that are sent at once, 128 MiB
 EXPECTED = '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
 
 
 def multiworker():
-    """TensorFlow's strategy for the workers that TF_CONFIG names; raises Refusal where it does not name them well."""
+    """TensorFlow's strategy for the workers that TF_CONFIG names; raises Refusal where it is invalid."""
     check(os.environ.get("TF_CONFIG", ""))
     print("waiting for all workers of TF_CONFIG", flush=True)
     try:
-        with handled(signal.SIGINT, signal.SIG_DFL):  # Python's own would wait for TensorFlow to return
+        with handled(signal.SIGINT, signal.SIG_DFL):  # Python's handler would run only after TensorFlow returns
             return tf.distribute.MultiWorkerMirroredStrategy()
-    except (tf.errors.OpError, RuntimeError) as error:  # its port is taken, for one
+    except (tf.errors.OpError, RuntimeError) as error:  # for example because the port is in use
         raise Refusal(f"--distribution=multiworker: expected to reach the workers of TF_CONFIG; got {error}") from None
 
 
 def check(text):
-    """Raises Refusal where `text`, of TF_CONFIG, is not of workers, this process being one of them."""
+    """Raises Refusal where `text`, the value of TF_CONFIG, does not name several workers, this process among them."""
     try:
         record = json.loads(text)
         workers, task = record["cluster"]["worker"], record["task"]
@@ -51,13 +50,13 @@ def check(text):
         good = False
     if not good:
         raise Refusal(
-            f"--distribution=multiworker: expected TF_CONFIG in each worker's environment, as {EXPECTED}, with that"
-            f" worker's index; got {text or 'none'}"
+            f"--distribution=multiworker: expected TF_CONFIG in each worker's environment, like {EXPECTED}, with the"
+            f" index of that worker; got {text or 'none'}"
         )
 
 
 def workers(devices):
-    """Their number; 1 without such a strategy."""
+    """The number of workers; 1 without a multi-worker strategy."""
     resolver = devices.cluster_resolver
     return resolver.cluster_spec().num_tasks("worker") if resolver else 1
 
@@ -67,18 +66,18 @@ def is_chief(devices):
 
 
 def from_chief(devices, numbers):
-    """The float32 vector `numbers` of the chief, on every worker; the others' is of the same length."""
+    """The chief's float32 vector `numbers`, on every worker; the others pass a vector of the same length."""
     mine = tf.constant(numbers, tf.float32)
 
-    def said():
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
-        return mine if first else tf.zeros_like(mine)
+    def contribution():
+        is_replica_0 = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+        return mine if is_replica_0 else tf.zeros_like(mine)
 
-    return devices.reduce("SUM", devices.run(said), axis=None).numpy()
+    return devices.reduce("SUM", devices.run(contribution), axis=None).numpy()
 
 
 def any_worker(devices, holds):
-    """Whether `holds` is true on one of the workers; each asks at the same place."""
+    """Whether `holds` is true on any worker; all workers must call it at the same point."""
     if workers(devices) == 1:
         return holds
     return float(devices.reduce("SUM", devices.run(lambda: tf.constant(float(holds))), axis=None)) > 0
@@ -86,26 +85,26 @@ def any_worker(devices, holds):
 
 @contextlib.contextmanager
 def claimed(config, devices):
-    """The run directory that this process writes, of the run `config`; raises Refusal where it cannot be had."""
+    """The RunDirectory that this process writes, locked on the chief; raises Refusal where that fails."""
     if is_chief(devices):
-        with rundir.locked(rundir.claimable(config)):
-            workdir = rundir.claim(config)
+        with RunDirectory.for_config(config).locked() as run:
+            run.claim(config)
             if workers(devices) > 1:
-                hand_out(devices, packed(workdir))
-            yield workdir
+                hand_out(devices, packed(run.path))
+            yield run
         return
     with tempfile.TemporaryDirectory(prefix="robust_tf-") as folder:
         unpack(hand_out(devices), folder)
-        yield Path(folder)
+        yield RunDirectory(folder)
 
 
 def packed(workdir):
-    """What a resumed run reads, as bytes: of a stage that is done its end, of another all."""
+    """The files that a resumed run reads, as bytes of a tar archive; of a finished stage only its final weights."""
     archive = io.BytesIO()
-    done = {path.parent for path in (workdir / "checkpoints").glob("*/final-*.weights.h5")}
+    finished = {path.parent for path in (workdir / "checkpoints").glob("*/final-*.weights.h5")}
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path in [workdir / "history.csv", *sorted((workdir / "checkpoints").glob("*/*"))]:
-            if path.is_file() and (path.parent not in done or path.name.startswith("final-")):
+            if path.is_file() and (path.parent not in finished or path.name.startswith("final-")):
                 tar.add(path, arcname=path.relative_to(workdir))
     return archive.getvalue()
 
@@ -116,8 +115,9 @@ def unpack(archive, folder):
 
 
 def hand_out(devices, archive=b""):
-    """The chief's bytes, on every worker; of an even number, as those of an archive are."""
-    # Every device sums float32, which holds 16 bits exactly; two numbers tell a size up to 2^48.
+    """The chief's `archive`, on every worker; its length is even, as that of every tar archive."""
+    # All devices can sum float32, which holds integers up to 2^24 exactly: so a size below 2^48 takes two numbers, and
+    # the bytes are sent as 16-bit integers.
     size = from_chief(devices, [len(archive) // 2**24, len(archive) % 2**24])
     size = int(size[0]) * 2**24 + int(size[1])
     numbers = np.frombuffer(archive or bytes(size), np.uint16)
@@ -126,7 +126,7 @@ def hand_out(devices, archive=b""):
 
 
 def check_alike(devices, *what):
-    """Raises Refusal, on all workers, where `what` is not the same on each: JSON values, and arrays."""
+    """Raises Refusal, on all workers, where `what` differs between them: JSON values and arrays."""
     if workers(devices) == 1:
         return
     digest = hashlib.sha256()
@@ -135,14 +135,14 @@ def check_alike(devices, *what):
     mine = np.frombuffer(digest.digest(), np.uint16)
     if any_worker(devices, (from_chief(devices, mine) != mine).any()):
         raise Refusal(
-            "--distribution=multiworker: expected the same flags, images and first weights on all workers; got"
+            "--distribution=multiworker: expected the same flags, images and initial weights on all workers; got"
             " different ones"
         )
 
 
 @contextlib.contextmanager
 def none_is_lost(devices):
-    """Raises TrainingFailed where another worker has gone while this one trained."""
+    """Raises TrainingFailed if another worker is lost during training."""
     try:
         yield
     except LOST as e:
@@ -151,6 +151,6 @@ def none_is_lost(devices):
         lines = [line.split("aborted by:")[-1].strip(" :") for line in str(e.message).splitlines() if "aborted" in line]
         reason = [*lines, *str(e.message).splitlines(), type(e).__name__][0]
         raise TrainingFailed(
-            f"another worker has gone ({reason}); the same command on all workers goes on from the last checkpoint,"
-            " if there is one"
+            f"another worker is lost ({reason}); the same command on all workers resumes from the last checkpoint, if"
+            " there is one"
         ) from None

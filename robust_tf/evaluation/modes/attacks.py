@@ -2,61 +2,62 @@
 
 import json
 
+import altair as alt
 import numpy as np
 from rich.table import Table
 
+from robust_tf.attacks import ATTACKS
+from robust_tf.drawing.figures import COLOURS, WIDTH, Figure, Missing
+from robust_tf.drawing.papers import printed
+from robust_tf.drawing.words import described, numbered, percent
+from robust_tf.evaluation import SEQUENCES
 from robust_tf.evaluation.accuracy import attacked
-from robust_tf.evaluation.autoattack import autoattack
-from robust_tf.evaluation.modes import Mode
 from robust_tf.evaluation.sanity import sanity_flags, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.terminal import progress_bar, sequence_progress
 
 
-def measure(subject, asked, config, path):
-    of = under_autoattack if "version" in asked else under_each
-    return of(subject, asked, config, path)
+def measure(subject, config, record_path):
+    return (under_sequence if config.attacks[0] in SEQUENCES else under_each)(subject, config, record_path)
 
 
-def under_each(subject, asked, config, path):
+def under_each(subject, config, record_path):
     """Every attack on every image."""
     images, labels = subject.images, subject.labels
     with progress_bar() as progress:
-        task = progress.add_task("attacking", total=len(images) * len(asked["attacks"]), unit="images")
+        task = progress.add_task("attacking", total=len(images) * len(config.attacks), unit="images")
         found = attacked(
-            subject.logits_fn, images, labels, asked["attacks"], {**asked, "seed": config.seed}, config.batch_size,
-            lambda done: progress.advance(task, done),
+            subject.logits_fn, images, labels, config.attacks, config,
+            progress=lambda done: progress.advance(task, done),
         )  # fmt: skip
     robust = np.logical_and.reduce([found.clean, *found.survived.values()])
-    return {
-        "clean_accuracy": float(found.clean.mean()),
-        "robust_accuracy": float(robust.mean()),
-        "per_attack": {name: float(kept.mean()) for name, kept in found.survived.items()},
-        "flags": sanity_flags(found, asked["eps"]),
-        "per_attack_seconds": {name: round(value, 2) for name, value in found.seconds.items()},
-        "seconds": round(sum(found.seconds.values()), 2),
-    }
+    return subject.record(
+        config,
+        clean_accuracy=float(found.clean.mean()),
+        robust_accuracy=float(robust.mean()),
+        per_attack={name: float(kept.mean()) for name, kept in found.survived.items()},
+        flags=tuple(sanity_flags(found, config.eps)),
+        per_attack_seconds={name: round(value, 2) for name, value in found.seconds.items()},
+        seconds=round(sum(found.seconds.values()), 2),
+    )
 
 
-def under_autoattack(subject, asked, config, path):
-    """One attack after the other, on what is left or, individually, on all that is classified correctly.
-
-    per_attack holds the accuracy after each, broken_by the name of the first attack that broke each image, "clean"
-    where none was needed, None where none did.
-    """
-    steps = autoattack(subject.logits_fn, asked["version"], asked["eps"])
+def under_sequence(subject, config, record_path):
+    """Attacks in sequence, or each on all images that are classified correctly without attack."""
+    attacks = SEQUENCES[config.attacks[0]](subject.logits_fn, config)
     with progress_bar() as progress:
         found = in_sequence(
-            subject.logits_fn, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-            individually=asked["individual"], saved=path.with_name(f"{path.stem}.state.npz"),
-            identity=json.dumps([subject.digest, config.batch_size]), progress=sequence_progress(progress),
+            subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
+            individually=config.individual, state_path=record_path.with_name(f"{record_path.stem}.state.npz"),
+            identity=json.dumps([subject.run.digest, config.batch_size]), progress=sequence_progress(progress),
         )  # fmt: skip
-    return outcome(steps, found, asked["individual"])
+    flags = tuple(sequence_flags(attacks, found, config.individual))
+    return subject.record(config, flags=flags, **outcome(attacks, found))
 
 
-def outcome(steps, found, individually=False):
-    """What `in_sequence` found, for the record."""
-    names, survived = [step.name for step in steps], found.survived
+def outcome(attacks, found):
+    """The results of `in_sequence`, as fields of a record."""
+    names, survived = [attack.name for attack in attacks], found.survived
     by = [None if number < 0 else ["clean", *names][number] for number in broken_by(survived)]
     return {
         "clean_accuracy": float(survived[0].mean()),
@@ -64,41 +65,122 @@ def outcome(steps, found, individually=False):
         "per_attack": {name: float(kept.mean()) for name, kept in zip(names, survived[1:])},
         "per_attack_seconds": {name: round(float(value), 2) for name, value in zip(names, found.seconds)},
         "seconds": round(float(sum(found.seconds)), 2),
-        "broken_by": by,
-        "flags": sequence_flags(steps, found, individually),
+        "broken_by": tuple(by),
     }
 
 
 def caption(record):
     """The settings in words."""
-    if "version" in record:
-        seen = "all images" if record["individual"] else "what is left"
-        return f"AutoAttack, {record['version']} version, each attack on {seen}, seed {record['seed']}"
-    queries = f", queries {record['queries']}" if "queries" in record else ""
-    settings = f"steps {record['steps']}, alpha {record['alpha']:g}, restarts {record['restarts']}{queries}"
-    return f"{settings}, seed {record['seed']}"
+    if record.version:
+        seen = "without attack" if record.individual else "after those before it"
+        images = f"on the images classified correctly {seen}"
+        return f"AutoAttack, {record.version} version, each attack {images}, seed {record.seed}"
+    return f"{settings_in_words(record)}, seed {record.seed}"
+
+
+def settings_in_words(record):
+    """ "steps 7, alpha 0.1": the settings that apply to the attacks."""
+    named = {name: getattr(record, name) for name in ("steps", "alpha", "restarts", "queries")}
+    return ", ".join(f"{name} {value:g}" for name, value in named.items() if value is not None) or "no settings"
 
 
 def show(record, console):
     table = Table(
         "under", "accuracy", "seconds",
-        title=f"{record['num_images']:,} test images, {record['norm']} eps {record['eps']:g}",
+        title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}",
         caption=caption(record),
     )  # fmt: skip
-    table.add_row("no attack", f"{record['clean_accuracy']:.2%}", "")
-    for name, accuracy in record["per_attack"].items():
-        table.add_row(name, f"{accuracy:.2%}", f"{record['per_attack_seconds'][name]:.1f}")
-    table.add_row(
-        "all of them" if "version" in record else "the worst for each image",
-        f"{record['robust_accuracy']:.2%}",
-        f"{record['seconds']:.1f}",
-    )
+    table.add_row("no attack", f"{record.clean_accuracy:.2%}", "")
+    for name, accuracy in record.per_attack.items():
+        table.add_row(name, f"{accuracy:.2%}", f"{record.per_attack_seconds[name]:.1f}")
+    worst = "all attacks" if record.version else "the worst for each image"
+    table.add_row(worst, f"{record.robust_accuracy:.2%}", f"{record.seconds:.1f}")
     console.print(table)
-    if not {"square", "autoattack"} & set(record["attacks"]):
+    if all(ATTACKS[name].gradients for name in record.per_attack if name in ATTACKS):
         console.print(
-            "Gradient attacks alone flatter a net, on MNIST above all: the true robust accuracy is at most this, and"
-            " black-box attacks may break more."
+            "Gradient attacks alone often overestimate robust accuracy, above all on MNIST: the true value is at most"
+            " this, and black-box attacks may break more images."
         )
 
 
-MODE = Mode(measure, show, certifies=True)
+def headed(runs):
+    """[(run and all settings in words, record)]; no two headings are equal."""
+    found = [(run.name, record) for run in runs for record in run.records("attacks")]
+    headings = [f"{name}: {described(record)}, seed {record.seed}" for name, record in found]
+    return [(heading, record) for heading, (_, record) in zip(numbered(headings), found)]
+
+
+def by_attack(runs):
+    rows = [
+        {"evaluation": heading, "attack": attack, "accuracy": accuracy}
+        for heading, record in headed(runs)
+        for attack, accuracy in (
+            ("no attack", record.clean_accuracy),
+            *record.per_attack.items(),
+            ("the worst for each image", record.robust_accuracy),
+        )
+    ]
+    if not rows:
+        return Missing("Accuracy by attack", "bin/evaluate --attacks=... writes it")
+    header = alt.Header(labelOrient="top", labelAnchor="start")
+    order = list(dict.fromkeys(row["evaluation"] for row in rows))
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar(color=COLOURS[0])
+        .encode(
+            y=alt.Y("attack:N", title=None, sort=None),
+            x=alt.X("accuracy:Q", title="accuracy on test images", axis=alt.Axis(format="%"), stack=None),
+            tooltip=["evaluation:N", "attack:N", alt.Tooltip("accuracy:Q", format=".2%")],
+        )
+        .properties(width=WIDTH, height=alt.Step(12))
+        .facet(row=alt.Row("evaluation:N", title=None, sort=order, header=header))
+        .resolve_scale(y="independent")
+    )
+    return Figure(
+        "attacks",
+        "Accuracy by attack",
+        "Each panel is one evaluation. The last bar counts the images that are classified correctly under all its"
+        " attacks; the true robust accuracy at its eps is at most that.",
+        chart=chart,
+    )
+
+
+def after_each(runs):
+    """AutoAttack: accuracy under each attack, with the figures of the thesis for the same nets (table 4.2)."""
+    rows = [
+        (run.name, record.version, f"{record.eps:.4g}", f"{record.num_images:,}", str(record.seed))
+        + (percent(record.clean_accuracy), percent(record.robust_accuracy))
+        + ("; ".join(f"{name} {accuracy:.2%}" for name, accuracy in record.per_attack.items()),)
+        + ("all images" if record.individual else "images that the attacks before it did not break", "ours")
+        for run in runs
+        for record in run.records("attacks")
+        if record.version
+    ]
+    if not rows:
+        return Missing("AutoAttack", "bin/evaluate --attacks=autoattack writes it")
+    columns = (
+        "net", "version", "eps", "images", "seed", "clean", "robust", "accuracy under each attack", "each attack sees",
+        "source",
+    )  # fmt: skip
+    caption = (
+        "Robust accuracy: images that are classified correctly under all attacks. No attack sees images that are"
+        " misclassified without attack."
+    )
+    return Figure("autoattack", "AutoAttack", caption, columns=columns, rows=rows + printed_rows(runs))
+
+
+def printed_rows(runs):
+    """The rows of the thesis for the runs' data sets and nets."""
+    models = {(run.config.dataset, run.config.model) for run in runs if run.config}
+    rows = []
+    for row in printed("thesis_table_4_2"):
+        if (row["dataset"], row["model"]) in models:
+            net = f"{row['model']}, {row['kept']:g} % of the weights, trained with eps {row['train_eps']:g}"
+            each = "; ".join(f"{name} {row[name]:.1f} %" for name in ("apgd_ce", "apgd_dlr", "fab"))
+            robust = f"{row['autoattack']:.1f} %"
+            source = "printed in the thesis, table 4.2"
+            rows.append((net, "", "8/255", "", "", f"{row['clean']:.1f} %", robust, each, "", source))
+    return rows
+
+
+FIGURES = (by_attack, after_each)

@@ -5,43 +5,50 @@ import tf_keras as keras
 from rich.table import Table
 
 from robust_tf.compression.quantise import QUANTISERS
+from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.evaluation.accuracy import attacked, inference
-from robust_tf.evaluation.modes import Mode
+from robust_tf.evaluation.modes.attacks import settings_in_words
 from robust_tf.evaluation.sanity import sanity_flags
 from robust_tf.models.kernels import kernels
+from robust_tf.records.evaluation import QuantisedNet
 from robust_tf.terminal import progress_bar
 
 
-def measure(subject, asked, config, path):
-    nets = {"float32": subject.net} | {name: quantised(subject.net, of) for name, of in QUANTISERS.items()}
-    record = {"nets": {}, "flags": []}
+def measure(subject, config, record_path):
+    nets = {"float32": subject.net} | {name: with_8_bit_kernels(subject.net, each) for name, each in QUANTISERS.items()}
+    found, flags = {}, []
     with progress_bar() as progress:
         task = progress.add_task(
-            "attacking", total=len(nets) * len(subject.images) * len(asked["attacks"]), unit="images"
+            "attacking", total=len(nets) * len(subject.images) * len(config.attacks), unit="images"
         )
         for name, net in nets.items():
             logits_fn = inference(net)
-            found = attacked(
-                logits_fn, subject.images, subject.labels, asked["attacks"], {**asked, "seed": config.seed},
-                config.batch_size, lambda done: progress.advance(task, done),
+            results = attacked(
+                logits_fn, subject.images, subject.labels, config.attacks, config,
+                progress=lambda done: progress.advance(task, done),
             )  # fmt: skip
-            record["nets"][name] = {
-                "kernels_nonzero": sum(int(np.count_nonzero(w.numpy())) for w in kernels(net)),
-                "clean_accuracy": float(found.clean.mean()),
-                "robust_accuracy": float(np.logical_and.reduce([found.clean, *found.survived.values()]).mean()),
-                "per_attack": {attack: float(kept.mean()) for attack, kept in found.survived.items()},
-                "seconds": round(sum(found.seconds.values()), 2),
-            }
-            flags = sanity_flags(found, asked["eps"])
-            if net is not subject.net:  # of that one every evaluation says it
-                flags += subject.probed(logits_fn, asked["eps"], asked["norm"], config.seed)
-            record["flags"] += [f"{name}: {flag}" for flag in flags]
-    seconds = round(sum(of["seconds"] for of in record["nets"].values()), 2)
-    return {"clean_accuracy": record["nets"]["float32"]["clean_accuracy"], **record, "seconds": seconds}
+            found[name] = QuantisedNet(
+                kernels_nonzero=sum(int(np.count_nonzero(w.numpy())) for w in kernels(net)),
+                clean_accuracy=float(results.clean.mean()),
+                robust_accuracy=float(np.logical_and.reduce([results.clean, *results.survived.values()]).mean()),
+                per_attack={attack: float(kept.mean()) for attack, kept in results.survived.items()},
+                seconds=round(sum(results.seconds.values()), 2),
+            )
+            signs = sanity_flags(results, config.eps)
+            if net is not subject.net:  # which every evaluation probes
+                signs += subject.probed(logits_fn, config.eps, config.norm, config.seed)
+            flags += [f"{name}: {sign}" for sign in signs]
+    return subject.record(
+        config,
+        clean_accuracy=found["float32"].clean_accuracy,
+        nets=found,
+        flags=tuple(flags),
+        seconds=round(sum(each.seconds for each in found.values()), 2),
+    )
 
 
-def quantised(net, quantiser):
-    """A copy of the net with quantised kernels; biases and batch statistics stay as they are."""
+def with_8_bit_kernels(net, quantiser):
+    """A copy of the net with quantised kernels; all other weights stay float32."""
     twin = keras.models.clone_model(net)
     twin.set_weights(net.get_weights())
     for w in kernels(twin):
@@ -51,17 +58,39 @@ def quantised(net, quantiser):
 
 def show(record, console):
     table = Table(
-        "kernels", "non-zero", "clean", *record["attacks"], "the worst for each image", "seconds",
-        title=f"{record['num_images']:,} test images, {record['norm']} eps {record['eps']:g}",
-        caption=f"steps {record['steps']}, alpha {record['alpha']:g}, restarts {record['restarts']}, seed"
-        f" {record['seed']}",
+        "kernels", "non-zero", "clean", *record.attacks, "the worst for each image", "seconds",
+        title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}",
+        caption=f"{settings_in_words(record)}, seed {record.seed}",
     )  # fmt: skip
-    for name, of in record["nets"].items():
-        accuracies = [of["clean_accuracy"], *of["per_attack"].values(), of["robust_accuracy"]]
+    for name, found in record.nets.items():
+        accuracies = [found.clean_accuracy, *found.per_attack.values(), found.robust_accuracy]
         cells = [f"{accuracy:.2%}" for accuracy in accuracies]
-        table.add_row(name, f"{of['kernels_nonzero']:,}", *cells, f"{of['seconds']:.1f}")
+        table.add_row(name, f"{found.kernels_nonzero:,}", *cells, f"{found.seconds:.1f}")
     console.print(table)
-    console.print("symmetric keeps zeros (a scale for each output channel); min_max does not (one range a kernel).")
+    console.print(
+        "symmetric keeps zeros (one scale for each output channel); min_max does not (one range for each kernel)."
+    )
 
 
-MODE = Mode(measure, show)
+def by_quantiser(runs):
+    rows = [
+        {"net": f"{label}, {name}", "under": under, "accuracy": accuracy}
+        for run in runs
+        for label, record in run.labelled("quantised")
+        for name, found in record.nets.items()
+        for under, accuracy in (
+            ("no attack", found.clean_accuracy),
+            ("the worst for each image", found.robust_accuracy),
+        )
+    ]
+    if not rows:
+        return Missing("Accuracy with 8-bit kernels", "bin/evaluate --mode=quantised writes it")
+    chart = bars(rows, ("net", None), ("accuracy", "accuracy on test images"), "under", "%")
+    caption = (
+        "float32: without quantisation. Symmetric quantisation keeps weights that are zero; min-max quantisation does"
+        " not (Gui et al., section 4)."
+    )
+    return Figure("quantised", "Accuracy with 8-bit kernels", caption, chart=chart)
+
+
+FIGURES = (by_quantiser,)

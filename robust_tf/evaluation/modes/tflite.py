@@ -1,9 +1,9 @@
-"""tflite: the robust accuracy of the exported files themselves.
+"""tflite: the robust accuracy of the exported files.
 
-A file gives scores and no gradients. Three kinds of attacks in sequence, each on what is left: images crafted on its
-float twin, the run's Keras net (transfer); APGD whose forward pass is the file and whose backward pass is the twin's
-(a surrogate gradient, straight through the rounding); Square on the file's scores alone. What survives all of them is
-the file's robust accuracy.
+A file gives scores but no gradients. Three kinds of attacks run in sequence, each on the images that are still
+classified correctly: attacks on the float net, the run's Keras net (transfer); attacks whose forward pass is the file
+and whose backward pass is the float net (a surrogate gradient, straight through the rounding); Square, from the file's
+scores alone. The robust accuracy of the file is the accuracy after all of them.
 """
 
 import json
@@ -13,110 +13,136 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
+from robust_tf.data.pixels import pixels
+from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.evaluation import tflite
-from robust_tf.evaluation.autoattack import step
-from robust_tf.evaluation.modes import Mode
+from robust_tf.evaluation.autoattack import sequenced
 from robust_tf.evaluation.modes.attacks import outcome
-from robust_tf.evaluation.sanity import IMAGES, of_outputs
+from robust_tf.evaluation.sanity import IMAGES, output_signs, sequence_flags
 from robust_tf.evaluation.sequence import in_sequence
+from robust_tf.files import digest
+from robust_tf.records.evaluation import FileOutcome
+from robust_tf.records.manifest import Manifest
+from robust_tf.records.record import read
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import digest, read_json
 from robust_tf.terminal import progress_bar, sequence_progress
 
-TWIN = 0.25  # mean difference of a file's scores from its float net's, as a fraction of theirs; int8 has a few percent
+# A larger mean difference between the scores of a file and of the float net, as a fraction of the latter, is a sign;
+# int8 files differ by a few percent.
+APART = 0.25
 
 
-def measure(subject, asked, config, path):
-    chosen = files(config, subject.digest)
+def measure(subject, config, record_path):
+    chosen = files(config, subject.run)
     ends = subject.net.input_shape[1:], subject.net.output_shape[-1]
     judges = {file: tflite.scorer(file, *ends) for file in chosen}
-    records, flags = {}, []
+    outcomes, flags = {}, []
     with progress_bar() as progress:
         for file in chosen:
             judge = judges[file]
-            steps = against(judge, subject.logits_fn, asked)
+            attacks = against(judge, subject.logits_fn, config)
             found = in_sequence(
-                judge, steps, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-                saved=path.with_name(f"{path.stem}.{file.stem}.state.npz"),
-                identity=json.dumps([subject.digest, digest(file), config.batch_size]),
+                judge, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
+                state_path=record_path.with_name(f"{record_path.stem}.{file.stem}.state.npz"),
+                identity=json.dumps([subject.run.digest, digest(file), config.batch_size]),
                 progress=sequence_progress(progress, f"{file.name}: "),
             )  # fmt: skip
-            records[file.name] = outcome(steps, found)
-            signs = records[file.name].pop("flags") + of_file(judge, subject)
+            outcomes[file.name] = FileOutcome(**outcome(attacks, found))
+            signs = sequence_flags(attacks, found) + file_signs(judge, subject)
             flags += [f"{file.name}: {sign}" for sign in signs]
-    worst = min(records.values(), key=lambda of: of["robust_accuracy"])
-    return {
-        "files": records,
-        "flags": flags,
-        "clean_accuracy": worst["clean_accuracy"],
-        "robust_accuracy": worst["robust_accuracy"],
-        "seconds": round(sum(of["seconds"] for of in records.values()), 2),
-    }
+    worst = min(outcomes.values(), key=lambda each: each.robust_accuracy)
+    return subject.record(
+        config,
+        files=outcomes,
+        flags=tuple(flags),
+        clean_accuracy=worst.clean_accuracy,
+        robust_accuracy=worst.robust_accuracy,
+        seconds=round(sum(each.seconds for each in outcomes.values()), 2),
+    )
 
 
-def files(config, net_digest):
+def files(config, run):
     """The .tflite files to attack; raises Refusal where there is none, or they were exported from another net."""
-    export = Path(config.workdir) / "export"
-    found = [Path(config.file)] if config.file else sorted(export.glob("*.tflite"))
-    if not config.file and found and read_json(export / "manifest.json").get("model_sha256") != net_digest:
-        raise Refusal(f"{export}: expected files of this run's net, as bin/export_tflite writes them; got older ones")
+    found = [Path(config.file)] if config.file else sorted(run.export.glob("*.tflite"))
+    if not config.file and found and read(run.export / "manifest.json", Manifest).model_sha256 != run.digest:
+        raise Refusal(
+            f"{run.export}: expected files of this run's net, as bin/export_tflite writes them; got files of an earlier"
+            " net"
+        )
     if not found or not found[0].is_file():
-        where = config.file or f"{config.workdir}/export"
+        where = config.file or run.export
         raise Refusal(f"--mode=tflite: expected a .tflite file, as bin/export_tflite writes them; got none at {where}")
     return found
 
 
-def of_file(judge, subject):
-    """Signs in a file's scores on the first images: of the scores, and that the net is not its float twin."""
-    x = tf.cast(subject.images[:IMAGES], tf.float32) / 255
-    z, twin = judge(x).numpy(), subject.logits_fn(x).numpy()
-    apart = float(np.abs(z - twin).mean() / np.abs(twin - twin.mean(-1, keepdims=True)).mean())
-    flags = of_outputs(judge, x)
-    if apart > TWIN:
+def file_signs(judge, subject):
+    """Signs in a file's scores on the first images, and the sign that the file is not of the run's net."""
+    x = pixels(subject.images[:IMAGES])
+    z, expected = judge(x).numpy(), subject.logits_fn(x).numpy()
+    apart = float(np.abs(z - expected).mean() / np.abs(expected - expected.mean(-1, keepdims=True)).mean())
+    flags = output_signs(judge, x)
+    if apart > APART:
         flags.append(
-            f"its scores are {apart:.0%} away from the net's: of another net, its images and gradients say little here"
+            f"its scores are {apart:.0%} away from the net's: attacks through the net say little about another one"
         )
     return flags
 
 
-def against(judge, twin, asked):
-    """The Steps against `judge`, a file's scores, whose float twin has gradients."""
-    eps = asked["eps"]
-    surrogate = straight_through(judge, twin)
-    pgd = {name: asked[name] for name in ("steps", "alpha", "restarts")}
-    apgd = {name: asked[name] for name in ("steps", "restarts")}
+def against(judge, float_net, config):
+    """The attacks on a file: `judge` gives its scores, `float_net` has gradients; both x -> [B, K]."""
+    eps = config.eps
+    surrogate = straight_through(judge, float_net)
+    pgd = {name: getattr(config, name) for name in ("steps", "alpha", "restarts")}
+    apgd = {name: getattr(config, name) for name in ("steps", "restarts")}
     return [
-        step("pgd", twin, "pgd on the float net", eps=eps, **pgd),
-        step("apgd_ce", twin, "apgd_ce on the float net", eps=eps, **apgd),
-        step("apgd_ce", surrogate, "apgd_ce, surrogate gradient", eps=eps, **apgd),
-        step("cw_linf", surrogate, "cw_linf, surrogate gradient", eps=eps, **pgd),
-        step("square", judge, "square on the file", eps=eps, queries=asked["queries"]),
+        sequenced("pgd", float_net, "pgd on the float net", eps=eps, **pgd),
+        sequenced("apgd_ce", float_net, "apgd_ce on the float net", eps=eps, **apgd),
+        sequenced("apgd_ce", surrogate, "apgd_ce, surrogate gradient", eps=eps, **apgd),
+        sequenced("cw_linf", surrogate, "cw_linf, surrogate gradient", eps=eps, **pgd),
+        sequenced("square", judge, "square on the file", eps=eps, queries=config.queries),
     ]
 
 
-def straight_through(judge, twin):
-    """Scores of `judge` with the gradient of `twin`: twin(x) + stop_gradient(judge(x) - twin(x))."""
+def straight_through(judge, float_net):
+    """Scores of `judge` with the gradient of `float_net`: float_net(x) + stop_gradient(judge(x) - float_net(x))."""
 
     def scores(x):
-        z = twin(x)
+        z = float_net(x)
         return z + tf.stop_gradient(judge(x) - z)
 
     return scores
 
 
 def show(record, console):
-    for name, of in record["files"].items():
+    for name, found in record.files.items():
         table = Table(
             "after", "accuracy", "seconds",
-            title=f"{name}: {record['num_images']:,} test images, {record['norm']} eps {record['eps']:g}",
-            caption=f"steps {record['steps']}, alpha {record['alpha']:g}, restarts {record['restarts']}, queries"
-            f" {record['queries']}, seed {record['seed']}; each attack on what is left",
+            title=f"{name}: {record.num_images:,} test images, {record.norm} eps {record.eps:g}",
+            caption=f"steps {record.steps}, alpha {record.alpha:g}, restarts {record.restarts}, queries"
+            f" {record.queries}, seed {record.seed}; each attack on the images still classified correctly",
         )  # fmt: skip
-        table.add_row("no attack", f"{of['clean_accuracy']:.2%}", "")
-        for attack, accuracy in of["per_attack"].items():
-            table.add_row(attack, f"{accuracy:.2%}", f"{of['per_attack_seconds'][attack]:.1f}")
-        table.add_row("all of them", f"{of['robust_accuracy']:.2%}", f"{of['seconds']:.1f}")
+        table.add_row("no attack", f"{found.clean_accuracy:.2%}", "")
+        for attack, accuracy in found.per_attack.items():
+            table.add_row(attack, f"{accuracy:.2%}", f"{found.per_attack_seconds[attack]:.1f}")
+        table.add_row("all attacks", f"{found.robust_accuracy:.2%}", f"{found.seconds:.1f}")
         console.print(table)
 
 
-MODE = Mode(measure, show)
+def by_file(runs):
+    rows = [
+        {"run": label, "file": file, "accuracy": found.robust_accuracy}
+        for run in runs
+        for label, record in run.labelled("tflite")
+        for file, found in record.files.items()
+    ]
+    if not rows:
+        return Missing("Robust accuracy of the exported files", "bin/evaluate --mode=tflite writes it")
+    chart = bars(rows, ("file", None), ("accuracy", "robust accuracy"), "run", "%")
+    caption = (
+        "Images that are classified correctly under all attacks: on the float net, with a surrogate gradient, and"
+        " Square on the file's scores."
+    )
+    return Figure("files", "Robust accuracy of the exported files", caption, chart=chart)
+
+
+FIGURES = (by_file,)

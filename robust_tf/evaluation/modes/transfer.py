@@ -1,40 +1,46 @@
-"""transfer: images crafted on one net, judged by others, at several radii (thesis, Algorithm 3)."""
+"""transfer: accuracy of other nets on images crafted on one net, at several radii (thesis, Algorithm 3)."""
 
 import time
 
 import numpy as np
 from rich.table import Column, Table
 
-from robust_tf.evaluation.accuracy import batches, correct, crafted
-from robust_tf.evaluation.modes import Mode
+from robust_tf.data.pixels import in_batches
+from robust_tf.drawing.figures import Figure, Missing, lines
+from robust_tf.drawing.words import numbered, short_names
+from robust_tf.evaluation.accuracy import correct, crafted
 from robust_tf.evaluation.subject import load_other
 from robust_tf.terminal import progress_bar
 
 
-def measure(subject, asked, config, path):
+def measure(subject, config, record_path):
     began = time.perf_counter()
-    judges = {"itself": subject.logits_fn} | {run: load_other("targets", run, subject) for run in asked["targets"]}
-    clean = _accuracies(judges, subject, config, None)
-    at = []
+    judges = {"itself": subject.logits_fn} | {run: load_other("targets", run, subject) for run in config.targets}
+    clean = accuracies(judges, subject, config, None)
+    at_radii = []
     with progress_bar() as progress:
-        task = progress.add_task("attacking", total=len(subject.images) * len(asked["radii"]), unit="images")
-        for eps in asked["radii"]:
-            settings = {**asked, "eps": eps, "seed": config.seed}
-            at.append(_accuracies(judges, subject, config, settings, lambda done: progress.advance(task, done)))
-    matrix = {name: [accuracies[name] for accuracies in at] for name in judges}
-    return {
-        "clean_accuracy": clean["itself"],
-        "clean_accuracies": clean,
-        "matrix": matrix,
-        "seconds": round(time.perf_counter() - began, 2),
-    }
+        task = progress.add_task("attacking", total=len(subject.images) * len(config.radii), unit="images")
+        for eps in config.radii:
+            at_radii.append(accuracies(judges, subject, config, eps, lambda done: progress.advance(task, done)))
+    return subject.record(
+        config,
+        clean_accuracy=clean["itself"],
+        clean_accuracies=clean,
+        matrix={name: tuple(found[name] for found in at_radii) for name in judges},
+        seconds=round(time.perf_counter() - began, 2),
+    )
 
 
-def _accuracies(judges, subject, config, settings, progress=lambda done: None):
-    """Each judge's accuracy on the subject's images under PGD, or clean where there are no settings."""
+def accuracies(judges, subject, config, eps, progress=lambda done: None):
+    """Each judge's accuracy on the images that PGD crafts on the subject at radius eps; clean accuracy for eps None."""
     kept = {name: [] for name in judges}
-    for start, x, y in batches(subject.images, subject.labels, config.batch_size):
-        x_adv = crafted("pgd", subject.logits_fn, x, y, settings, start) if settings else x
+    for start, x, y in in_batches(subject.images, subject.labels, config.batch_size):
+        x_adv = x
+        if eps is not None:
+            x_adv = crafted(
+                "pgd", subject.logits_fn, x, y, config, eps=eps, norm=config.norm,
+                seed=config.seed, start=start,
+            )  # fmt: skip
         for name, judge in judges.items():
             kept[name].append(correct(judge, x_adv, y))
         progress(len(x))
@@ -43,15 +49,30 @@ def _accuracies(judges, subject, config, settings, progress=lambda done: None):
 
 def show(record, console):
     table = Table(
-        Column("judged by", overflow="fold"), "eps 0", *(f"{eps:g}" for eps in record["radii"]),
-        title=f"{record['num_images']:,} test images, {record['norm']}, PGD-{record['steps']} on this run's net",
-        caption=f"restarts {record['restarts']}, seed {record['seed']}, {record['seconds']:.0f} s",
+        Column("classified by", overflow="fold"), "eps 0", *(f"{eps:g}" for eps in record.radii),
+        title=f"{record.num_images:,} test images, {record.norm}, PGD-{record.steps} on this run's net",
+        caption=f"restarts {record.restarts}, seed {record.seed}, {record.seconds:.0f} s",
     )  # fmt: skip
-    for name, accuracies in record["matrix"].items():
-        clean = record["clean_accuracies"][name]
-        table.add_row(name, *(f"{accuracy:.2%}" for accuracy in [clean, *accuracies]))
+    for name, found in record.matrix.items():
+        clean = record.clean_accuracies[name]
+        table.add_row(name, *(f"{accuracy:.2%}" for accuracy in [clean, *found]))
     console.print(table)
-    console.print("Only the first row is a white-box attack; the others say how far its images carry.")
+    console.print("Only the first row is a white-box attack; the other rows show how well its images transfer.")
 
 
-MODE = Mode(measure, show)
+def by_judge(runs):
+    rows = [
+        {"nets": f"{label}, on {judge}", "eps": eps, "accuracy": accuracy}
+        for run in runs
+        for label, record in run.labelled("transfer")
+        for judge, name in zip(numbered(short_names(record.matrix)), record.matrix)
+        for eps, accuracy in zip((0.0, *record.radii), (record.clean_accuracies[name], *record.matrix[name]))
+    ]
+    if not rows:
+        return Missing("Transfer", "bin/evaluate --mode=transfer --targets=... writes it")
+    chart = lines(rows, ("eps", "eps, in pixels of [0, 1]"), ("accuracy", "accuracy"), "nets")
+    caption = '"A, on B": accuracy of net B on adversarial images crafted on net A; eps 0 is without attack.'
+    return Figure("transfer", "Transfer", caption, chart=chart)
+
+
+FIGURES = (by_judge,)

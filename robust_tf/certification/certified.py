@@ -1,0 +1,36 @@
+"""Which images interval bounds prove to be classified correctly (Gowal et al., arXiv 1810.12715)."""
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.certification.bounds import check_bounded, worst_logits
+from robust_tf.data.pixels import in_batches
+from robust_tf.models.fast import training_form
+from robust_tf.refusal import Refusal
+
+
+def certified(net, images, labels, eps, norm, batch_size=500):
+    """Which images are proven to be classified correctly within eps, bool [N].
+
+    None if the bounds do not support the norm or a layer of the net.
+
+    Args:
+      net: Keras net.
+      images, labels: uint8 [N, H, W, C] and int [N].
+      eps, norm: radius and norm of the ball, eps in pixels of [0, 1].
+      batch_size: images at once.
+    """
+    if norm != "linf":
+        return None
+    try:
+        check_bounded(net)
+    except Refusal:
+        return None
+    fast = training_form(net)
+    worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps))
+    proven = []
+    for _, x, y in in_batches(images, labels, batch_size):
+        y = tf.cast(y, tf.int32)
+        others = worst(x, y) - 1e9 * tf.one_hot(y, net.output_shape[-1])  # bounds of z_j - z_y, j != y
+        proven.append(tf.reduce_max(others, -1) < 0)
+    return np.concatenate(proven)

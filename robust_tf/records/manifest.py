@@ -1,0 +1,73 @@
+"""export/manifest.json: the files of an export, and how each was compared with the net."""
+
+from dataclasses import dataclass
+
+from robust_tf.records.record import Count, Positive, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A file's scores in one runtime against the net's logits: share of images with equal class, largest difference."""
+
+    runtime: str
+    agreement: Share
+    max_abs_diff: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFile:
+    """A file that ships. Accuracies are measured in the first runtime; robust_accuracy: under the manifest's attack.
+
+    parameters, multiply_adds: of the net in the file, without zeros that a change of layout adds.
+    """
+
+    file: str
+    format: str
+    bytes: Positive
+    gzip_bytes: Positive
+    sha256: str | None = None
+    clean_accuracy: Share
+    robust_accuracy: Share
+    agreement: Share
+    max_abs_diff: float
+    runtimes: tuple[Compared, ...]
+    parameters: Count
+    multiply_adds: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A format whose file does not ship, and why."""
+
+    format: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferAttack:
+    """The attack on every file: adversarial images crafted on the Keras net."""
+
+    name: str
+    eps: float
+    norm: str
+    steps: Count
+    seed: int
+    num_images: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What was exported. parameters, multiply_adds, model_sha256 and keras_*: of the Keras net. num_images: number of
+    test images on which the files were compared. flags: files that lose robust accuracy compared with the net."""
+
+    files: tuple[ExportedFile, ...]
+    class_names: tuple[str, ...]
+    parameters: Count
+    multiply_adds: Count
+    model_sha256: str | None = None
+    left_out: tuple[LeftOut, ...]
+    num_images: Positive
+    keras_clean_accuracy: Share
+    attack: TransferAttack
+    keras_robust_accuracy: Share
+    flags: tuple[str, ...]

@@ -1,0 +1,178 @@
+"""METHODS[name].stages(config): each training method, as the papers state it, as a list of stages.
+
+natural  train on clean images
+da       train on adversarial images
+nap      train on clean images; keep the k largest weights; train on clean images with fixed zeros
+ap       as nap, with adversarial images in both stages
+alr      train on adversarial images; factorise into thin layers with k weights; train those on adversarial images
+l0       train on adversarial images; go on with iterative hard thresholding: keep only the k largest weights while k
+         falls (the second stage of atmc alone)
+admm     train on adversarial images; go on with ADMM's penalty towards k weights; project; train with fixed zeros
+atmc     train on adversarial images; go on with iterative hard thresholding down to k weights; train (I + U')V + C with
+         k weights in all factors together; one-shot: factorise first and let k fall in the factors
+
+A stage with 0 epochs does not train: with --init_from the dense net may come from an earlier run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from robust_tf.projections import PROJECTIONS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training.
+
+    name: in history.csv and the names of checkpoints.
+    adversarial: whether it trains on adversarial images, otherwise on clean ones.
+    prepare: name in `training.prepare` of what is done to the net before the stage; "" for nothing.
+    constraint: name in `training.constraints`; "" for no constraint.
+    k_falls: whether k falls from all weights to its final value; otherwise it has that value from the start.
+    adapts: whether --adaptive may delay eps or k in it.
+    k_every_step: whether k falls at each training step, if it falls; else at the updates of the constraint.
+    eps_grows: whether the default schedules of eps and steps include it.
+    """
+
+    name: str
+    epochs: int
+    adversarial: bool = True
+    prepare: str = ""
+    constraint: str = ""
+    k_falls: bool = False
+    adapts: bool = False
+    k_every_step: bool = False
+    eps_grows: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A training method.
+
+    stages: TrainConfig -> list of Stage.
+    options: flags of bin/train that apply to it.
+    kept_by: kinds of projections that it supports, see `Projection.kept_by`.
+    natural_start: whether its dense stage is natural training.
+    """
+
+    stages: Callable
+    summary: str
+    options: tuple = ()
+    kept_by: tuple = ()
+    natural_start: bool = False
+
+    @property
+    def compresses(self):
+        return "ratio" in self.options
+
+    @property
+    def projects(self):
+        """Whether --projection names its constraint."""
+        return "projection" in self.options
+
+
+def natural(config):
+    return [Stage("natural", config.epochs, adversarial=False)]
+
+
+def da(config):
+    return [Stage("dense", config.epochs)]
+
+
+def nap(config):
+    return [
+        Stage("natural", config.pretrain_epochs, adversarial=False),
+        Stage("finetune", config.epochs, adversarial=False, prepare="prune", constraint="masks", eps_grows=False),
+    ]
+
+
+def ap(config):
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("finetune", config.epochs, prepare="prune", constraint="masks", eps_grows=False),
+    ]
+
+
+def alr(config):
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("finetune", config.epochs, prepare="low_rank", eps_grows=False),
+    ]
+
+
+def l0(config):
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("l0", config.epochs, constraint="projected", k_falls=True, k_every_step=True),
+    ]
+
+
+def admm(config):
+    # A codebook and thin layers have no masks.
+    fixed = {
+        "masks": {"constraint": "masks"},
+        "centroids": {"constraint": "centroids"},
+        "thin layers": {"prepare": "low_rank"},
+    }[PROJECTIONS[config.projection].kept_by]
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("admm", config.epochs, constraint="admm", k_falls=True, adapts=True),
+        Stage("finetune", config.finetune_epochs, eps_grows=False, **fixed),
+    ]
+
+
+def atmc(config):
+    shared = {"prepare": "cluster"} if config.codebook_epochs else {}
+    projected = {"constraint": "projected", "k_every_step": True}
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("l0", 0 if config.one_shot else config.l0_epochs, k_falls=True, **projected),
+        Stage("atmc", config.epochs, prepare="factorise", k_falls=config.one_shot, **projected),
+        Stage("codebook", config.codebook_epochs, constraint="centroids", eps_grows=False, **shared),
+    ]
+
+
+ADVERSARIAL = ("loss", "eps_schedule")
+COMPRESSING = ("ratio", "pretrain_epochs")
+METHODS = {
+    "natural": Method(stages=natural, summary="natural training"),
+    "da": Method(stages=da, summary="dense adversarial training", options=ADVERSARIAL),
+    "nap": Method(
+        stages=nap,
+        summary="natural training, pruning, natural training with fixed zeros",
+        options=(*COMPRESSING, "projection"),
+        kept_by=("masks",),
+        natural_start=True,
+    ),
+    "ap": Method(
+        stages=ap,
+        summary="adversarial training, pruning, adversarial training with fixed zeros",
+        options=(*ADVERSARIAL, *COMPRESSING, "projection"),
+        kept_by=("masks",),
+    ),
+    "alr": Method(
+        stages=alr,
+        summary="adversarial training, factorisation into thin layers, adversarial training of those",
+        options=(*ADVERSARIAL, *COMPRESSING),
+    ),
+    "l0": Method(
+        stages=l0,
+        summary="adversarial training with iterative hard thresholding: only the k largest weights stay, while k falls",
+        options=(*ADVERSARIAL, *COMPRESSING, "ratio_schedule", "project_every"),
+    ),
+    "admm": Method(
+        stages=admm,
+        summary="adversarial training with ADMM's penalty towards a constraint on the weights",
+        options=(
+            *ADVERSARIAL, *COMPRESSING, "projection", "ratio_schedule", "adaptive", "finetune_epochs", "admm_interval",
+            "rho", "rho_max",
+        ),
+        kept_by=("masks", "centroids", "thin layers"),
+    ),
+    "atmc": Method(
+        stages=atmc,
+        summary="adversarial training of kernels factorised as (I + U)V + C, with k weights in all factors together",
+        options=(*ADVERSARIAL, *COMPRESSING, "one_shot", "codebook_epochs", "project_every", "thin_layers"),
+    ),
+}  # fmt: skip
+ALIASES = {"normal": "natural"}  # earlier names
