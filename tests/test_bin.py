@@ -1,4 +1,4 @@
-"""The launchers: they find the project from any folder, and say which Python they need."""
+"""The launchers in bin/: they find the project from any folder, and name the Python version that they need."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def test_help_from_another_folder_and_through_a_link(command, tmp_path):
 
 @pytest.fixture
 def train_with(tmp_path):
-    """Runs bin/train of a checkout without .venv where the only Python is a shell script that answers `cases`."""
+    """Runs bin/train of a checkout without .venv. The only Python is a shell script with the branches `cases`."""
 
     def run(cases):
         tools = tmp_path / "tools"

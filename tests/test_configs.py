@@ -1,4 +1,4 @@
-"""The committed flagfiles: each is read, names its command, and says what it costs."""
+"""The committed flagfiles: each is valid, names its command and states its cost."""
 
 import re
 from pathlib import Path
@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 import tf_keras as keras
 
-from robust_tf.config import TrainConfig, parse
 from robust_tf.data import described
+from robust_tf.flags.declare import parse
 from robust_tf.models.build import build
+from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs
 
 ROOT = Path(__file__).parents[1]
-SHARED = ("common.cfg", "thesis.cfg", "atmc.cfg")  # what others of their folder include
+SHARED = ("common.cfg", "thesis.cfg", "atmc.cfg")  # the other flagfiles of the folder include them
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.cfg") if path.name not in SHARED)
 PAPERS = [path for path in FILES if path.parent.name == "papers"]
 QUICK = ("mnist_", "convnet")
 
 
 def read(path, monkeypatch):
-    monkeypatch.chdir(ROOT)  # flagfiles include others by their path from here
+    monkeypatch.chdir(ROOT)  # flagfiles include others by their path from ROOT
     return parse(TrainConfig, [f"--flagfile={path}"])
 
 

@@ -1,4 +1,4 @@
-"""Whatever is on the command line, in a flagfile, a run directory or an image: a result, or a Refusal and no other."""
+"""Any command line, flagfile, run directory or image gives a result or a Refusal, and no other exception."""
 
 import contextlib
 import json
@@ -14,21 +14,25 @@ import tf_keras as keras
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robust_tf.config import EvaluateConfig, ExportConfig, ReportConfig, SweepConfig, TrainConfig, parse
 from robust_tf.data.folder import load
-from robust_tf.evaluation import settings as evaluation
-from robust_tf.flags import divided
+from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.evaluation.settings import resolved
+from robust_tf.export.config import ExportConfig
+from robust_tf.flags.declare import divided, parse
 from robust_tf.refusal import Refusal
+from robust_tf.report.config import ReportConfig
 from robust_tf.report.runs import read_runs
-from robust_tf.rundir import as_json, claim, claimable, class_names, locked, subfolder, trained, write_json
+from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.grid import cells, values_of
-from robust_tf.training.checkpoints import read, restored
+from robust_tf.training.callbacks.checkpoints import read, restored
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.rundir import RunDirectory
 
 CONFIGS = [TrainConfig, EvaluateConfig, ExportConfig, ReportConfig, SweepConfig]
 NAMES = sorted(
     {name for Config in CONFIGS for name in Config.__dataclass_fields__} | {"flagfile", "undefok", "helpxml"}
 )
-# Values that come near to what flags expect, and any text at all.
+# Values that are almost valid for some flags, and arbitrary text.
 NEAR = [
     "",
     "0",
@@ -84,25 +88,25 @@ JSON = st.recursive(
     max_leaves=8,
 )
 PARTS = [
-    "config.json", "classes.json", "summary.json", "history.csv", "model.keras", "evaluation/a.json",
+    "config.json", "classes.json", "summary.json", "history.csv", "model.keras", "evaluation/attacks.json",
     "export/manifest.json", "export/benchmark.json", "export/sample.npz", "sweep.json",
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    run = tmp_path_factory.mktemp("run")
-    write_json(run / "config.json", as_json(parse(TrainConfig, ["--method=da"])))
-    write_json(run / "summary.json", {"epochs": 20, "kernels_nonzero": 9, "ratio": 1.0, "class_names": ["a", "b"]})
-    (run / "history.csv").write_text("epoch,stage,loss\n0,dense,1.5\n")
-    (run / "model.keras").write_bytes(b"PK")
-    record = {"mode": "attacks", "attacks": ["pgd"], "num_images": 9, "clean_accuracy": 0.9, "robust_accuracy": 0.5}
-    write_json(run / "evaluation" / "a.json", record)
-    return run
+@pytest.fixture
+def run(shared_runs):
+    return shared_runs / "natural"
+
+
+def copied(run, folder):
+    """A copy of the run's files that later commands read."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoints", "tensorboard", "*.tflite", "report"))
+    return folder
 
 
 def damaged(folder, part, content):
-    """A copy of the run where `part` is absent (None), bytes, or a JSON value with some of its keys changed."""
+    """Replaces the file `part`: removes it for None, else writes the bytes or the JSON value `content`."""
     path = folder / part
     path.parent.mkdir(exist_ok=True)
     if content is None:
@@ -116,43 +120,39 @@ def damaged(folder, part, content):
 @given(st.sampled_from(PARTS), st.one_of(st.none(), st.binary(max_size=40), JSON))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_run_directories(run, tmp_path, part, content):
-    folder = tmp_path / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run, folder)
+    folder = copied(run, tmp_path / "run")
     damaged(folder, part, content)
-    config = parse(TrainConfig, ["--method=da", f"--workdir={folder}"])
+    looked_at(folder)
+
+
+def looked_at(folder):
+    """Reads a run directory as each command does first."""
     asked = parse(EvaluateConfig, [f"--workdir={folder}"])
     for look in (
-        lambda: claimable(config),
-        lambda: class_names(folder),
-        lambda: evaluation.settings(asked, trained(folder)[0]),
+        lambda: RunDirectory.for_config(parse(TrainConfig, ["--method=da", f"--workdir={folder}"])),
+        lambda: RunDirectory.open(folder).classes,
+        lambda: resolved(asked, RunDirectory.open(folder).config),
         lambda: read_runs([folder]),
     ):
         with contextlib.suppress(Refusal):
             look()
 
 
-READ = ["dataset", "data_dir", "image_size", "model", "method", "norm", "eps", "workdir"]  # of a run, by later stages
+FLAGS_OF_RUNS = sorted(TrainConfig.__dataclass_fields__)
 
 
-@given(st.dictionaries(st.sampled_from(READ), JSON, min_size=1, max_size=2))
+@given(st.dictionaries(st.sampled_from(FLAGS_OF_RUNS), JSON, min_size=1, max_size=2))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_configurations_with_foreign_values(run, tmp_path, values):
-    """config.json that was edited by hand."""
-    folder = tmp_path / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run, folder)
-    write_json(folder / "config.json", {**json.loads((run / "config.json").read_text()), **values})
-    asked = parse(EvaluateConfig, [f"--workdir={folder}"])
-    with contextlib.suppress(Refusal):
-        evaluation.settings(asked, trained(folder)[0])
-    with contextlib.suppress(Refusal):
-        claimable(parse(TrainConfig, ["--method=da", f"--workdir={folder}"]))
+    """As if a user edited config.json by hand."""
+    folder = copied(run, tmp_path / "run")
+    damaged(folder, "config.json", {**json.loads((run / "config.json").read_text()), **values})
+    looked_at(folder)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A folder with what a stage leaves, of a net of two weights, and that net's values there."""
+    """A folder with the files of a stage that trained a net with two weights, both 3."""
     folder = tmp_path_factory.mktemp("stage")
     net = two_weights(3.0)
     restored(tf.train.Checkpoint(net=net), folder).save()
@@ -188,7 +188,7 @@ def harmed(content, how, what):
 @given(st.sampled_from([*STATE, "best.weights.h5"]), HARM)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_checkpoints(checkpoint, tmp_path, name, harm):
-    """A damaged checkpoint is refused or is none; from TensorFlow's, which hold checksums, no other value is read."""
+    """A damaged checkpoint is refused or ignored. TensorFlow checkpoints have checksums: no wrong value is read."""
     folder = tmp_path / "stage"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(checkpoint, folder)
@@ -209,11 +209,11 @@ def test_checkpoints(checkpoint, tmp_path, name, harm):
 
 @pytest.fixture
 def read_only():
-    """make(folder): nothing in it can be written from then on; not even by root, as who tests may run."""
+    """make(folder): a copy of the folder that cannot be written, not even if the tests run as root."""
     before, temporary = os.geteuid(), []
 
     def make(folder):
-        # A folder of pytest's own lets no one else in.
+        # Other users cannot read the folders that pytest makes.
         place = Path(tempfile.mkdtemp(prefix="robust_tf-"))
         temporary.append(place)
         shutil.copytree(folder, place / "run")
@@ -235,12 +235,13 @@ def read_only():
 
 def test_read_only_run_directories(run, read_only):
     folder = read_only(run)
+    new = parse(TrainConfig, [f"--workdir={folder}/inner/run"])
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for call in (
-        lambda: subfolder(folder, "export"),
-        lambda: locked(folder).__enter__(),
-        lambda: claim(parse(TrainConfig, ["--method=da", f"--workdir={folder}"])),
-        lambda: claim(parse(TrainConfig, [f"--workdir={folder}/inner/run"])),
+        lambda: RunDirectory(folder).subfolder("inner"),
+        lambda: RunDirectory(folder).locked().__enter__(),
+        lambda: RunDirectory(folder).claim(RunDirectory(folder).config),
+        lambda: RunDirectory.for_config(new).claim(new),
     ):
         with pytest.raises(Refusal, match="expected a writable folder"):
             call()

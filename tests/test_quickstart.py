@@ -1,4 +1,4 @@
-"""The quickstart, whole."""
+"""The whole quickstart."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The README's library example runs, and the commands and files that it names exist."""
+"""The Python examples of the README run, and the commands and files that it names exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Entries resolve to documented callables."""
+"""Entries resolve to callables with docstrings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Logits of all .tflite files of a folder on its sample images, written on one machine and compared with another's.
+"""Writes the logits of all .tflite files of a folder on its sample images; compares those of two machines.
 
 python logits.py write FOLDER OUT.npz KIT     KIT: the folder of benchmark_tflite.py
 python logits.py compare ONE.npz OTHER.npz
@@ -36,7 +36,7 @@ def write(folder, out, kit):
 
 
 def compare(one, other):
-    """Exits with 1 where a file disagrees in a class of more than one image of a hundred, or in logits."""
+    """Exits with 1 if the logits of a file differ too much, or the classes of more than 1 % of the images."""
     ours, theirs, failed = np.load(one), np.load(other), False
     for name in ours:
         if name not in theirs:

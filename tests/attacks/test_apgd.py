@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from robust_tf.attacks.apgd import apgd_ce, checkpoints, dlr, targeted_dlr, wrong_classes
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks.margin import margin
 
 W = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 
@@ -33,7 +33,7 @@ def test_checkpoints_are_those_of_the_paper():
 
 def test_linear_nets_of_two_classes_are_broken_where_they_can_be():
     """The least margin over the ball is m - eps ||w_y - w_i||_1 where [0, 1] does not bind."""
-    two = lambda x: linear(x)[:, :2]  # noqa: E731
+    two = lambda x: linear(x)[:, :2]
     x, y = images(two)
     eps = 0.05
     least = margin(two(x), y).numpy() - eps * np.abs(W[:, 0] - W[:, 1]).sum()

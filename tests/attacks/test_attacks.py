@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras as keras
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from robust_tf.attacks import ATTACK_NORMS, ATTACKS, NORMS
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks import ATTACKS, NORMS, Attack
+from robust_tf.attacks.margin import margin
 from robust_tf.attacks.pgd import pgd, step_size
 from robust_tf.refusal import Refusal
 
@@ -44,18 +44,14 @@ def cross_entropy(logits_fn, x, y):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_fn(x)).numpy()
 
 
-LEAST_CLASSES = {"apgd_dlr": 3, "apgd_t": 4}
+FACTS = {**ATTACKS, "training pgd": Attack(address="robust_tf.attacks.pgd:pgd", norms=NORMS)}
 CASES = [
     case
     for case in itertools.product(ALL, NORMS, SHAPES, (2, 3, 10))
-    if case[1] in ATTACK_NORMS.get(case[0], NORMS) and case[3] >= LEAST_CLASSES.get(case[0], 2)
+    if case[1] in FACTS[case[0]].norms and case[3] >= FACTS[case[0]].least_classes
     if case[2] == SHAPES[0] or case[3] == 3 or case[0] == "apgd_t"  # every number of classes, every shape
 ]
-# They leave alone what is misclassified already, and stop at the first point that is.
-STOPPING = ("apgd_ce", "apgd_dlr", "apgd_t", "fab", "fab_t", "cw_l2", "spsa", "square")
-ASCENDING = [name for name in ALL if name not in (*STOPPING, "wrm")]
-DISTANCES = ("fab", "fab_t", "cw_l2")  # they return x where they find nothing
-KEEPING = ("ifgsm", "pgd", "mim", "cw_linf", "spsa", "square")  # the point of the smallest margin, x among them
+ASCENDING = [name for name in ALL if FACTS[name].norms and not FACTS[name].stops]
 SETTINGS = {"steps": 5, "queries": 60, "samples": 4, "searches": 3}
 
 
@@ -71,12 +67,12 @@ def test_contract(name, norm, shape, classes):
     assert x_adv.min() >= 0
     assert x_adv.max() <= 1
     robust = margin(logits_fn(x), y).numpy() >= 0
-    if name not in DISTANCES:
+    if not FACTS[name].nearest:  # those return x where they find nothing
         assert (distance[robust] > 0).all()
     np.testing.assert_array_equal(x_adv, call(name, logits_fn, x, y, eps=eps, norm=norm, seed=7, **SETTINGS))
-    if name in KEEPING:
+    if FACTS[name].keeps_best:
         assert (margin(logits_fn(x_adv), y).numpy() <= margin(logits_fn(x), y).numpy()).all()
-    if name not in STOPPING:
+    if not FACTS[name].stops:
         assert (cross_entropy(logits_fn, x_adv, y) >= cross_entropy(logits_fn, x, y) - 1e-5).all()
     else:
         np.testing.assert_array_equal(x_adv[~robust], x.numpy()[~robust])
@@ -101,7 +97,7 @@ def test_the_exact_worst_case_in_l2():
     x, y = images(shape, 2, low=0.1, high=0.9)
     direction = (W.T[1 - y] - W.T[y]).reshape(x.shape)
     direction /= np.linalg.norm(direction.reshape(len(y), -1), axis=1)[:, None, None, None]
-    for name in [name for name in ASCENDING if "l2" in ATTACK_NORMS.get(name, NORMS)]:
+    for name in [name for name in ASCENDING if "l2" in FACTS[name].norms]:
         x_adv = call(name, logits_fn, x, y, eps=eps, norm="l2", steps=40, alpha=eps / 2)
         np.testing.assert_allclose(x_adv, x + eps * direction, atol=1e-5)
 
@@ -181,18 +177,18 @@ def test_margin_by_hand():
     np.testing.assert_allclose(margin(tf.constant([[1.0, 5.0, 3.0], [2.0, -1.0, 0.0]]), [1, 1]), [2, -3])
 
 
-@pytest.mark.parametrize("name", LEAST_CLASSES)
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.least_classes > 2])
 def test_losses_that_rank_classes_need_enough_of_them(name):
-    logits_fn, _ = linear((4, 4, 1), LEAST_CLASSES[name] - 1)
+    logits_fn, _ = linear((4, 4, 1), ATTACKS[name].least_classes - 1)
     x, y = images((4, 4, 1), 2)
-    with pytest.raises(Refusal, match=f"{name}: expected at least {LEAST_CLASSES[name]} classes"):
+    with pytest.raises(Refusal, match=f"{name}: expected at least {ATTACKS[name].least_classes} classes"):
         call(name, logits_fn, x, y, eps=0.1)
 
 
 def boundaries(shape, classes, seed=0):
     """A linear net, images that it classifies correctly, and their L2 distances to the other classes, [B, K]."""
     through_0, W = linear(shape, classes, seed)
-    logits_fn = lambda x: through_0(x - 0.5)  # noqa: E731  (near the boundaries, so that [0, 1] binds nowhere)
+    logits_fn = lambda x: through_0(x - 0.5)
     x, _ = images(shape, classes, low=0.3, high=0.7)
     z = logits_fn(x).numpy()
     y = z.argmax(-1)
@@ -258,7 +254,7 @@ def test_wrm_in_units_of_the_deviation_is_wrm_on_normalised_images():
 
 
 def test_wrm_has_no_ball():
-    assert ATTACK_NORMS["wrm"] == ()
+    assert ATTACKS["wrm"].norms == ()
     logits_fn, _ = linear((3, 3, 1), 4)
     x, y = images((3, 3, 1), 4)
     near, far = (np.abs(call("wrm", logits_fn, x, y, loss_weight=w) - x).max() for w in (0.1, 10.0))

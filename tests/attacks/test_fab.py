@@ -53,7 +53,7 @@ normal = st.lists(st.integers(-8, 8), min_size=4, max_size=4)
 @given(x=unit, w=normal, c=st.floats(-6, 6, width=16))
 def test_the_projection_onto_a_hyperplane_in_the_box(x, w, c):
     x, w = np.array(x, np.float32), np.array(w, np.float32) / 4
-    shaped = lambda v: tf.reshape(tf.constant(v, tf.float32), (1, 2, 2, 1))  # noqa: E731
+    shaped = lambda v: tf.reshape(tf.constant(v, tf.float32), (1, 2, 2, 1))
     got = np.ravel(onto_hyperplane(shaped(x), shaped(w), tf.constant([c], tf.float32)))
     expected = by_sorting(x.astype(float), w.astype(float), c)
     np.testing.assert_allclose(got, expected, atol=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_tf.attacks.cleverhans_attacks import margin
+from robust_tf.attacks.margin import margin
 from robust_tf.attacks.square import side, square
 
 W = np.random.default_rng(0).normal(size=(24, 2)).astype(np.float32)

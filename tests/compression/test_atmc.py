@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from robust_tf.compression import atmc
 from robust_tf.models.kernels import kernels
+from robust_tf.records.summary import FactorisedLayer
 
 
 @pytest.fixture
@@ -116,13 +117,13 @@ def test_counts_and_ranks(net):
     narrow.kernel.assign(tf.one_hot(tf.zeros((3, 3, 2), tf.int32), 4))  # filter 0 alone
     wide.U.assign([[0.0, 2, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     report = atmc.report(factorised)
-    rows = {row["layer"]: row for row in report["layers"]}
-    assert rows["narrow"] == {"layer": "narrow", "U": 3, "V": 18, "C": 0, "rank_U": 2, "rank_V": 1, "of": 4}
-    assert rows["wide"]["rank_U"] == 1
-    assert rows["depthwise"] == {"layer": "depthwise", "W": 0}
-    assert report["nonzero"] == 3 + 18 + 2
+    rows = {row.layer: row for row in report.layers}
+    assert rows["narrow"] == FactorisedLayer(layer="narrow", U=3, V=18, C=0, rank_U=2, rank_V=1, full_rank=4)
+    assert rows["wide"].rank_U == 1
+    assert rows["depthwise"] == FactorisedLayer(layer="depthwise", W=0)
+    assert report.nonzero == 3 + 18 + 2
     # I + U: of narrow's 4 ones one is cancelled by an entry of U, of wide's one is doubled, logits has 3.
-    assert report["nonzero_literal"] == (2 + 3) + 18 + (1 + 4) + 3
+    assert report.nonzero_literal == (2 + 3) + 18 + (1 + 4) + 3
 
 
 def test_thin_layers_where_they_take_fewer_multiply_adds(net, x):

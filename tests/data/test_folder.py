@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_tf.config import TrainConfig, parse
 from robust_tf.data import described
+from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
+from robust_tf.training.config import TrainConfig
 
 COLOURS = {"blue": (0, 0, 250), "red": (250, 0, 0)}
 
@@ -62,7 +63,7 @@ def test_grey_images_become_colour(images):
 def test_a_damaged_image_is_named(images):
     damaged = images / "train" / "red" / "1.jpg"
     damaged.write_bytes(damaged.read_bytes()[:40])
-    assert f"expected a readable PNG or JPEG image {damaged}" in refusal(images)
+    assert f"{damaged}: expected a readable PNG or JPEG image; got" in refusal(images)
 
 
 def test_a_file_of_another_kind_is_named(images):
@@ -74,7 +75,7 @@ def test_a_file_of_another_kind_is_named(images):
 def test_an_empty_class_is_named(images):
     (images / "train" / "green").mkdir()
     (images / "test" / "green").mkdir()
-    assert f"in {images}/train/green; got none" in refusal(images)
+    assert f"{images}/train/green: expected images" in refusal(images)
 
 
 def test_classes_that_differ_are_named(images):
@@ -94,7 +95,7 @@ def test_a_folder_of_another_kind(tmp_path):
 
 
 def test_sizes_as_typed():
-    size = lambda *flags: parse(TrainConfig, ["--dataset=folder", *flags]).image_size  # noqa: E731
+    size = lambda *flags: parse(TrainConfig, ["--dataset=folder", *flags]).image_size
     assert size() == (64, 64)
     assert size("--image_size=32") == (32, 32)
     assert size("--image_size=32x48") == (32, 48)

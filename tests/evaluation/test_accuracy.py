@@ -4,12 +4,20 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks import ATTACKS
-from robust_tf.evaluation.accuracy import attacked, certified, inference
+from robust_tf.attacks import ATTACKS, Attack
+from robust_tf.certification.certified import certified
+from robust_tf.evaluation.accuracy import attacked, inference
+from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.run import name_of
-from robust_tf.registry import Entry
+from robust_tf.evaluation.settings import resolved
+from robust_tf.flags.declare import parse
+from robust_tf.training.config import TrainConfig
 
-SETTINGS = {"eps": 0.1, "norm": "linf", "steps": 3, "alpha": 0.05, "restarts": 1, "seed": 0}
+
+def settings(*flags):
+    """A resolved configuration: eps 0.1, 3 steps, unless flags say otherwise."""
+    given = {flag.partition("=")[0]: flag for flag in ("--workdir=x", "--eps=0.1", "--steps=3", "--alpha=0.05", *flags)}
+    return resolved(parse(EvaluateConfig, given.values()), parse(TrainConfig, []))
 
 
 def nearest(x):
@@ -28,13 +36,13 @@ def break_threes(logits_fn, x, y, *, eps, seed):
 
 
 def test_robust_is_the_worst_for_each_image(monkeypatch):
-    monkeypatch.setitem(ATTACKS, "even", Entry(f"{__name__}:break_even"))
-    monkeypatch.setitem(ATTACKS, "threes", Entry(f"{__name__}:break_threes"))
+    monkeypatch.setitem(ATTACKS, "even", Attack(address=f"{__name__}:break_even", random=False))
+    monkeypatch.setitem(ATTACKS, "threes", Attack(address=f"{__name__}:break_threes"))
     labels = np.array([0, 1, 2, 3, 5, 3, 7, 9])
     images = (labels * 25).astype(np.uint8)[:, None, None, None]
     labels[-1] = 8  # misclassified without any attack
     done = []
-    found = attacked(nearest, images, labels, ["even", "threes"], SETTINGS, 3, done.append)
+    found = attacked(nearest, images, labels, ["even", "threes"], settings("--batch_size=3"), progress=done.append)
     survived = found.survived
     np.testing.assert_array_equal(found.clean, [1, 1, 1, 1, 1, 1, 1, 0])
     np.testing.assert_array_equal(survived["even"], [0, 1, 0, 1, 1, 1, 1, 0])
@@ -50,12 +58,12 @@ def test_stronger_than_none_and_batches_agree(small_net, small_images):
     images = np.rint(x * 255).astype(np.uint8)
     logits_fn = inference(small_net)
     labels = logits_fn(images.astype(np.float32) / 255).numpy().argmax(-1)
-    found = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 3)
+    found = attacked(logits_fn, images, labels, ["fgsm"], settings("--eps=0.5", "--batch_size=3"))
     assert found.clean.all()
     assert not found.survived["fgsm"].all()
-    again = attacked(logits_fn, images, labels, ["fgsm"], {**SETTINGS, "eps": 0.5}, 8)
+    again = attacked(logits_fn, images, labels, ["fgsm"], settings("--eps=0.5"))
     np.testing.assert_array_equal(found.survived["fgsm"], again.survived["fgsm"])
-    at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], {**SETTINGS, "eps": 0.0, "alpha": 0.0}, 8)
+    at_zero = attacked(logits_fn, images, labels, ["fgsm", "pgd"], settings("--alpha=0"), eps=0.0)
     assert all(kept.all() for kept in at_zero.survived.values())
     assert at_zero.moved == {"fgsm": False, "pgd": False}
 
@@ -65,18 +73,17 @@ def make_no_image(logits_fn, x, y, **settings):
 
 
 def test_what_is_no_image_breaks_nothing(monkeypatch):
-    monkeypatch.setitem(ATTACKS, "broken", Entry(f"{__name__}:make_no_image"))
+    monkeypatch.setitem(ATTACKS, "broken", Attack(address=f"{__name__}:make_no_image"))
     labels = np.arange(6)
     images = (labels * 25).astype(np.uint8)[:, None, None, None]
-    found = attacked(nearest, images, labels, ["broken"], SETTINGS, 4)
+    found = attacked(nearest, images, labels, ["broken"], settings("--batch_size=4"))
     np.testing.assert_array_equal(found.survived["broken"], labels < 3)
     assert found.invalid == {"broken": 3}
 
 
 def test_different_attacks_have_different_names():
-    record = {"mode": "attacks", "attacks": ["fgsm", "pgd"], "num_images": 10, **SETTINGS}
-    changed = [{"eps": 0.2}, {"steps": 4}, {"alpha": 0.01}, {"restarts": 2}, {"seed": 1}, {"attacks": ["pgd"]}]
-    names = {name_of({**record, **change}) for change in [{}, *changed]}
+    changed = ["--eps=0.2", "--steps=4", "--alpha=0.01", "--restarts=2", "--seed=1", "--attacks=pgd"]
+    names = {name_of(settings(*flags), 10) for flags in [[], *([flag] for flag in changed)]}
     assert len(names) == 7
 
 

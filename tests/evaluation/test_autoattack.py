@@ -1,17 +1,17 @@
 """AutoAttack's accounting: who sees what, what it adds up to, and that a killed evaluation loses a batch at most."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks import ATTACKS
-from robust_tf.evaluation import autoattack as module
+from robust_tf.attacks import ATTACKS, AUTOATTACK, Attack
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.autoattack import autoattack
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.refusal import Refusal
-from robust_tf.registry import Entry
 
 SEEN = []
 
@@ -35,9 +35,9 @@ first, second = brighten((1, 3)), brighten((2, 3))
 @pytest.fixture
 def two_attacks(monkeypatch):
     SEEN.clear()
-    monkeypatch.setitem(ATTACKS, "first", Entry(f"{__name__}:first"))
-    monkeypatch.setitem(ATTACKS, "second", Entry(f"{__name__}:second"))
-    monkeypatch.setitem(module.VERSIONS, "two", (("first", {}), ("second", {})))
+    monkeypatch.setitem(ATTACKS, "first", Attack(address=f"{__name__}:first"))
+    monkeypatch.setitem(ATTACKS, "second", Attack(address=f"{__name__}:second"))
+    monkeypatch.setitem(AUTOATTACK, "two", (("first", {}), ("second", {})))
 
 
 LABELS = np.array([0, 1, 2, 3, 4, 3, 2, 8])
@@ -47,7 +47,7 @@ IMAGES = (LABELS * 25).astype(np.uint8)[:, None, None, None]
 def run(**more):
     labels = LABELS.copy()
     labels[-1] = 7  # misclassified without an attack
-    steps = autoattack(nearest, "two", eps=0.1)
+    steps = autoattack(nearest, SimpleNamespace(version="two", eps=0.1))
     return in_sequence(nearest, steps, IMAGES, labels, seed=5, batch_size=3, **more)
 
 
@@ -83,12 +83,12 @@ def test_a_killed_evaluation_goes_on(two_attacks, tmp_path, batches):
 
     saved = tmp_path / "state.npz"
     with pytest.raises(Killed):
-        run(saved=saved, identity="this", progress=kill)
-    resumed = run(saved=saved, identity="this").survived
+        run(state_path=saved, identity="this", progress=kill)
+    resumed = run(state_path=saved, identity="this").survived
     np.testing.assert_array_equal(resumed, whole)
     assert len(SEEN) == 5  # no batch is attacked twice
     assert saved.exists()  # until the outcome is written
-    run(saved=saved, identity="this")
+    run(state_path=saved, identity="this")
     assert len(SEEN) == 5
 
 
@@ -100,12 +100,12 @@ def test_the_state_of_another_evaluation_is_refused(two_attacks, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        run(saved=saved, identity="that", progress=kill)
+        run(state_path=saved, identity="that", progress=kill)
     with pytest.raises(Refusal, match="got one of another net"):
-        run(saved=saved, identity="this")
+        run(state_path=saved, identity="this")
     saved.write_bytes(saved.read_bytes()[:50])
     with pytest.raises(Refusal, match="expected the state of an interrupted evaluation"):
-        run(saved=saved, identity="that")
+        run(state_path=saved, identity="that")
 
 
 @pytest.mark.parametrize("version", ["standard", "thesis"])
@@ -123,11 +123,11 @@ def test_the_versions_break_what_can_be_broken(monkeypatch, version):
         others = [i for i in range(4) if i != own]
         least.append(min(z[n, own] - z[n, i] - 0.1 * np.abs(W[:, own] - W[:, i]).sum() for i in others))
     fewer = {"steps": 20, "queries": 200, "restarts": 1}
-    attacks = module.VERSIONS[version]
+    attacks = AUTOATTACK[version]
     quick = [(name, {key: fewer[key] for key in settings}) for name, settings in attacks]
-    monkeypatch.setitem(module.VERSIONS, version, quick)
+    monkeypatch.setitem(AUTOATTACK, version, quick)
     logits_fn = inference(net)
-    steps = autoattack(logits_fn, version, eps=0.1)
+    steps = autoattack(logits_fn, SimpleNamespace(version=version, eps=0.1))
     survived = in_sequence(logits_fn, steps, images, labels, seed=0, batch_size=16).survived
     np.testing.assert_array_equal(broken_by(survived)[:3], 0)
     np.testing.assert_array_equal(survived.all(0), np.array(least) > 0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from export.bundle import bundle
-from export.formats import convert
+from robust_tf.export.bundle import bundle
+from robust_tf.export.formats import convert
 
 
 @pytest.fixture

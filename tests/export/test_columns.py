@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from export.columns import columns_as_channels, number_of_columns, packed
+from robust_tf.export.columns import columns_as_channels, number_of_columns, packed
 
 layers = keras.layers
 

@@ -6,8 +6,8 @@ import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.compact import compact
 from robust_tf.data import DATASETS
+from robust_tf.export.compact import compact
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import is_depthwise, kernel_layers, kernel_of, multiply_adds
 
@@ -201,7 +201,7 @@ def test_layers_it_does_not_know_keep_all_channels():
 
 def test_a_layer_that_is_called_twice_is_refused():
     twice = layers.Conv2D(2, 3, padding="same", name="twice")
-    with pytest.raises(ValueError, match="expected layers that are called once, on tensors alone; got twice"):
+    with pytest.raises(ValueError, match="expected layers that are called once, with tensors only; got twice"):
         compact(net_of((6, 6, 2), twice, twice))
 
 

@@ -1,20 +1,30 @@
 """Export: every format is loaded back and compared; what disagrees is left out, with the reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
+from tensorflow.lite.python.convert_phase import ConverterError
 
-from export import tflite as export_tflite
-from export.compact import compact
-from export.formats import FORMATS, convert
-from export.tflite import compare
-from robust_tf import config
+from robust_tf.commands.export_tflite import work
 from robust_tf.compression import atmc
-from robust_tf.config import ExportConfig, TrainConfig, parse
+from robust_tf.export import EXACT, FORMATS, Format, lint
+from robust_tf.export import tflite as export_tflite
+from robust_tf.export.compact import compact
+from robust_tf.export.config import ExportConfig
+from robust_tf.export.formats import convert
+from robust_tf.export.tflite import compare
+from robust_tf.flags.declare import parse
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
-from robust_tf.rundir import as_json, read_json, write_json
+from robust_tf.records.manifest import Manifest
+from robust_tf.records.record import read
+from robust_tf.refusal import Refusal
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.rundir import RunDirectory
 
 
 def lenet():
@@ -42,7 +52,9 @@ def test_files_agree_with_the_net(net, name, digits, tmp_path):
 
 
 def test_the_flag_names_every_format():
-    assert tuple(FORMATS) == config.FORMATS
+    assert parse(ExportConfig, ["--workdir=RUN"]).formats == tuple(FORMATS)
+    for name in FORMATS:
+        assert parse(ExportConfig, ["--workdir=RUN", f"--formats={name}"]).formats == (name,)
 
 
 def test_bytes_tell_the_formats_apart(net, digits):
@@ -69,40 +81,109 @@ def test_another_net_does_not_agree(net, digits, tmp_path):
 def test_what_cannot_be_shipped_is_left_out(monkeypatch, tmp_path, net, digits):
     """A format that the converter cannot produce, and one that disagrees, neither leave a file behind."""
     finished(tmp_path, net)
-    real = export_tflite.convert
+    real = export_tflite.configured
+
+    class Faulty:
+        def convert(self):
+            raise ConverterError("no such kernel")
 
     def faulty(net, name, representative):
-        if name == "float16":
-            raise RuntimeError("no such kernel")
         if name == "sparse":
             net = MODELS["lenet"]((28, 28, 1), 10, width=0.4)
-        return real(net, name, representative)
+        return Faulty() if name == "float16" else real(net, name, representative)
 
-    monkeypatch.setattr(export_tflite, "convert", faulty)
+    monkeypatch.setattr(export_tflite, "configured", faulty)
     (tmp_path / "export").mkdir()
     for stale in ("sparse", "int8"):
         (tmp_path / "export" / f"model_{stale}.tflite").write_bytes(b"of an earlier export")
     flags = [f"--workdir={tmp_path}", "--formats=float32,float16,sparse", "--num_images=50", "--steps=2"]
-    export_tflite.export(parse(ExportConfig, flags))
-    manifest = read_json(tmp_path / "export" / "manifest.json")
-    assert [row["format"] for row in manifest["files"]] == ["float32"]
-    reasons = {row["format"]: row["reason"] for row in manifest["left_out"]}
+    returned = export_tflite.export(parse(ExportConfig, flags))
+    manifest = read(tmp_path / "export" / "manifest.json", Manifest)
+    assert manifest == returned
+    assert [file.format for file in manifest.files] == ["float32"]
+    reasons = {left.format: left.reason for left in manifest.left_out}
     assert "no such kernel" in reasons["float16"]
     assert "expected agreement" in reasons["sparse"]
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == [
         "manifest.json", "model_float32.tflite", "sample.npz"]  # fmt: skip
-    row = manifest["files"][0]
-    assert row["bytes"] == (tmp_path / "export" / row["file"]).stat().st_size
-    assert row["agreement"] >= 0.999
-    assert 0 <= row["robust_accuracy"] <= row["clean_accuracy"] <= 1
-    assert row["parameters"] == manifest["parameters"] == net.count_params()
-    assert row["multiply_adds"] == manifest["multiply_adds"] == 576 * 25 * 8 + 64 * 200 * 20 + 320 * 200 + 200 * 10
+    (file,) = manifest.files
+    assert file.bytes == (tmp_path / "export" / file.file).stat().st_size
+    assert file.agreement >= 0.999
+    assert 0 <= file.robust_accuracy <= file.clean_accuracy <= 1
+    assert file.parameters == manifest.parameters == net.count_params()
+    assert file.multiply_adds == manifest.multiply_adds == 576 * 25 * 8 + 64 * 200 * 20 + 320 * 200 + 200 * 10
+
+
+def mistyped(converter, representative):
+    converter.optimizations = [tf.lite.Optimise.DEFAULT]
+
+
+def test_an_error_in_a_formats_function_is_no_reason_to_leave_it_out(monkeypatch, tmp_path, net):
+    monkeypatch.setitem(FORMATS, "mistyped", Format(address=f"{__name__}:mistyped", **EXACT))
+    flags = finished(tmp_path, net)
+    with pytest.raises(AttributeError, match="Optimise"):
+        export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,mistyped"]))
+
+
+def test_a_net_that_cannot_be_compacted_ships_as_it_is(monkeypatch, tmp_path, net):
+    def fails(net):
+        raise ValueError("a layer is called twice")
+
+    monkeypatch.setattr(export_tflite, "compact", fails)
+    flags = finished(tmp_path, net)
+    manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,compact,compact-int8"]))
+    assert [file.format for file in manifest.files] == ["float32"]
+    assert {left.format: left.reason for left in manifest.left_out} == {
+        "compact": "a layer is called twice", "compact-int8": "a layer is called twice"
+    }  # fmt: skip
+
+
+def test_a_folder_of_data_is_refused_where_the_data_set_has_none(tmp_path, net):
+    flags = finished(tmp_path, net)
+    with pytest.raises(Refusal, match=r"--data_dir=x: expected a run on mnist.* with it; got one on digits"):
+        export_tflite.export(parse(ExportConfig, [*flags, "--data_dir=x"]))
+
+
+def test_lint_exports_what_is_missing_and_shows_what_is_asked_for(tmp_path, net, monkeypatch):
+    """Other formats keep their files; the same command again exports nothing."""
+    flags, shown = finished(tmp_path, net), []
+    folder = tmp_path / "export"
+    monkeypatch.setattr(lint, "show", lambda path, rows: shown.append(path.name))
+
+    def run(*more):
+        shown.clear()
+        work(parse(ExportConfig, [*flags, "--lint", *more]))
+        return list(shown)
+
+    def formats():
+        return [file.format for file in read(folder / "manifest.json", Manifest).files]
+
+    assert run("--formats=float32,float16") == ["model_float32.tflite", "model_float16.tflite"]
+    written = (folder / "manifest.json").stat().st_mtime_ns
+    assert run("--formats=float16") == ["model_float16.tflite"]
+    assert (folder / "manifest.json").stat().st_mtime_ns == written
+    assert run("--formats=sparse") == ["model_sparse.tflite"]
+    assert formats() == ["float32", "float16", "sparse"]
+    assert run("--formats=sparse", "--steps=2", "--num_images=60") == ["model_sparse.tflite"]
+    manifest = read(folder / "manifest.json", Manifest)
+    assert (manifest.attack.steps, manifest.num_images) == (2, 60)
+    assert formats() == ["float32", "float16", "sparse"]
+
+
+def test_lint_says_why_a_format_was_left_out(tmp_path, net, monkeypatch, capsys):
+    flags = [*finished(tmp_path, net), "--formats=float32,int8"]
+    monkeypatch.setitem(FORMATS, "int8", dataclasses.replace(FORMATS["int8"], agreement=2.0))
+    export_tflite.export(parse(ExportConfig, flags))
+    capsys.readouterr()
+    monkeypatch.setattr(export_tflite, "export", None)  # nothing is exported again
+    work(parse(ExportConfig, [*flags, "--lint"]))
+    assert "left out: int8: in " in capsys.readouterr().out
 
 
 def finished(folder, net):
     """A run directory of a net on the embedded digits."""
     net.save(folder / "model.keras")
-    write_json(folder / "config.json", as_json(parse(TrainConfig, ["--eps=0.1"])))
+    RunDirectory(folder).claim(parse(TrainConfig, ["--eps=0.1"]))
     return [f"--workdir={folder}", "--num_images=50", "--steps=1", "--attack_images=50"]
 
 
@@ -115,9 +196,9 @@ def test_factors_of_atmc_are_two_layers_where_that_is_less_work(tmp_path):
     factorised.save(tmp_path / "factorised.keras")
     flags = finished(tmp_path, atmc.plain(factorised))
     manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,compact"]))
-    whole, small = manifest["files"]
-    assert small["max_abs_diff"] <= 1e-3
-    assert small["parameters"] < 0.2 * whole["parameters"]
+    whole, small = manifest.files
+    assert small.max_abs_diff <= 1e-3
+    assert small.parameters < 0.2 * whole.parameters
     smaller = compact(atmc.halved(factorised))
     pairs = [layer.name for layer in smaller.layers if layer.name.endswith("_thin")]
     assert pairs == ["dense1_thin"]
@@ -129,10 +210,10 @@ def test_robustness_that_was_lost_is_flagged(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export_tflite, "LOST", -0.01)  # what equals the net has then lost too much
     flags = finished(tmp_path, net)
     manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32", "--bundle"]))
-    assert manifest["flags"] == ["float32 loses 0.0% of robust accuracy against the net"]
+    assert manifest.flags == ("float32 loses 0.0% of robust accuracy against the net",)
     assert "warning: float32 loses" in capsys.readouterr().out
     assert (tmp_path / "export" / "bundle.tar.gz").exists()
-    assert export_tflite.current(parse(ExportConfig, flags))["files"][0]["format"] == "float32"
+    assert export_tflite.current(parse(ExportConfig, flags)) == manifest
     shipped = tmp_path / "export" / "model_float32.tflite"
     content = shipped.read_bytes()
     shipped.write_bytes(content[:-1])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from export import lint
-from export.formats import convert
+from robust_tf.export import lint
+from robust_tf.export.formats import convert
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernel_layers
 from robust_tf.refusal import Refusal
@@ -45,24 +45,24 @@ def test_a_cluster_runs_sparse(tmp_path):
     assert found["wide"]["sparse"]
     assert found["narrow"]["sparse"]
     assert found["narrow"]["zeros"] == pytest.approx(0.9, abs=0.01)
-    assert found["stem"]["why"] == ["its window is 3x3: only 1x1 convolutions run sparse"]
+    assert found["stem"]["why"] == ["its kernel is 3x3: only 1x1 convolutions run sparse"]
     assert found["depthwise"]["why"] == ["depthwise kernels have no sparse form"]
 
 
 @pytest.mark.parametrize(
     ("net", "why"),
     [
-        ({"stride": 1}, "stem has stride 1: make it 2"),
-        ({"padding": "same", "pad": 0}, "padding is SAME"),
-        ({"pad": 0}, "stem has no padding of 1"),
-        ({"channels": 1}, "stem has 1 input channel: give it images of 3"),
-        ({"stem": 5, "pad": 2}, "stem has a 5x5 window: make it 3x3"),
+        ({"stride": 1}, "the stem has stride 1: make it 2"),
+        ({"padding": "same", "pad": 0}, "the stem has SAME padding"),
+        ({"pad": 0}, "the stem has no explicit padding of 1"),
+        ({"channels": 1}, "the stem has 1 input channel: use images with 3"),
+        ({"stem": 5, "pad": 2}, "the stem has a 5x5 kernel: make it 3x3"),
         ({"zeros": 0.41}, "only 41% zeros in the 1x1 weights: prune more than two thirds of them"),
-        ({"body": layers.Conv2D(16, 3)}, "its window is 3x3: only 1x1 and depthwise may follow"),
-        ({"body": layers.DepthwiseConv2D(3, 2, padding="same")}, "padding is SAME at stride 2"),
-        ({"body": layers.DepthwiseConv2D(3, depth_multiplier=2)}, "its multiplier is not 1"),
-        ({"body": layers.MaxPooling2D(2)}, "no cluster holds such a layer"),
-        ({"end": layers.Flatten}, "no cluster holds such a layer"),
+        ({"body": layers.Conv2D(16, 3)}, "its kernel is 3x3: use only 1x1 and depthwise convolutions"),
+        ({"body": layers.DepthwiseConv2D(3, 2, padding="same")}, "it has SAME padding and stride 2"),
+        ({"body": layers.DepthwiseConv2D(3, depth_multiplier=2)}, "its depth multiplier is not 1"),
+        ({"body": layers.MaxPooling2D(2)}, "a cluster cannot contain this operation"),
+        ({"end": layers.Flatten}, "a cluster cannot contain this operation"),
     ],
 )
 def test_what_keeps_a_cluster_from_running_sparse(tmp_path, net, why):
@@ -73,7 +73,7 @@ def test_what_keeps_a_cluster_from_running_sparse(tmp_path, net, why):
 def test_formats_that_never_run_sparse(tmp_path):
     path = tmp_path / "model.tflite"
     assert rows(cluster(), path, "int8")["wide"]["why"] == [lint.INTEGERS]
-    assert rows(cluster(), path, "float32")["wide"]["why"] == ["its kernels are stored dense: export --formats=sparse"]
+    assert rows(cluster(), path, "float32")["wide"]["why"] == ["its kernels are stored dense: use --formats=sparse"]
 
 
 def test_the_registered_edge_net_is_one_cluster(tmp_path):

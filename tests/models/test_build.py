@@ -2,10 +2,11 @@
 
 import pytest
 
-from robust_tf.config import TrainConfig, parse
 from robust_tf.data import DATASETS
+from robust_tf.flags.declare import parse
 from robust_tf.models.build import build
 from robust_tf.refusal import Refusal
+from robust_tf.training.config import TrainConfig
 
 
 def test_normalisation_and_options_reach_the_net():

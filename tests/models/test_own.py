@@ -124,10 +124,10 @@ def test_a_net_that_can_be_trained():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("probabilities", "expected logits; got probabilities: leave the softmax, or sigmoid, out"),
+        ("probabilities", "expected logits; got probabilities: remove the softmax or sigmoid"),
         ("too_many_classes", "expected logits of shape (None, 3); got (None, 4)"),
         ("other_images", "expected images of shape (None, 8, 6, 3); got (None, 9, 9, 1)"),
-        ("nested", "expected a net of layers; got a model within it"),
+        ("nested", "expected a net without nested models; got"),
         ("without_kernels", "expected convolution or dense layers; got none"),
         ("no_net", "expected a tf_keras model; got builtins.str"),
         ("failing", "got RuntimeError: out of ideas"),
@@ -135,8 +135,8 @@ def test_a_net_that_can_be_trained():
         ("sigmoid", "expected logits; got probabilities"),
         ("leaving", "got SystemExit: bye"),
         ("twice", "expected layers that are called once; got shared, called more than once"),
-        ("transposed", "expected kernels in Conv2D, DepthwiseConv2D and Dense layers alone"),
-        ("grouped", "expected convolutions of one group; got conv of 3"),
+        ("transposed", "expected kernels only in Conv2D, DepthwiseConv2D and Dense layers"),
+        ("grouped", "expected convolutions of one group; got conv with 3 groups"),
         ("half", "expected float32 layers; got half in float16"),
         ("without_gradient", "expected logits with a gradient; got none with respect to the image"),
         ("with_lambda", "expected a net that Keras saves and reads back"),

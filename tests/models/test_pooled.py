@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks.bounds import worst_logits
+from robust_tf.certification.bounds import worst_logits
 from robust_tf.models import MODELS
 from robust_tf.models.fast import training_form as fused
 from robust_tf.models.pooled import PooledConv

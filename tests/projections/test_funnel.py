@@ -86,7 +86,7 @@ def test_dense_and_exempt():
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(ValueError, match=r"expected k >= 4, the least that fractions falling by 0.5 take; got 3"):
+    with pytest.raises(ValueError, match=r"expected k >= 4, the least for fractions that decrease by 0.5; got 3"):
         shares([np.ones(4), np.ones(4)], 3, 0.5)
     with pytest.raises(ValueError, match="expected delta <= 1 / 2, for 3 fractions"):
         shares([np.ones(4)] * 3, 12, 0.6)

@@ -47,7 +47,7 @@ def test_layers_that_factors_would_enlarge_stay_whole():
 def test_exempt_kernels_stay_whole_and_count():
     W = [*random_kernels(), tf.ones((3, 3, 1, 6))]
     assert ranks(W, 74 + 54, exempt=(2,)) == [1, 1, None]
-    with pytest.raises(ValueError, match="expected k >= 128, what rank 1 in every layer takes; got 127"):
+    with pytest.raises(ValueError, match="expected k >= 128, the weights at rank 1 in every layer; got 127"):
         ranks(W, 127, exempt=(2,))
 
 

@@ -177,8 +177,8 @@ def test_two_of_four_by_hand():
 def test_blocks_are_the_nearest_point(values, blocks):
     """Blocks of two inputs: the convolution has two, each weight of the dense kernel counts as one."""
     W = kernels(values)
-    used = lambda s: s[:2].any().astype(int) + s[2:4].any() + s[4] + s[5]  # noqa: E731
-    Z = block(W, 2 * blocks, size=2)
+    used = lambda s: s[:2].any().astype(int) + s[2:4].any() + s[4] + s[5]
+    Z = block(W, 2 * blocks, block_size=2)
     assert distance(Z, W) == pytest.approx(nearest(W, lambda s: used(s) <= blocks), abs=1e-6)
 
 

@@ -1,100 +1,184 @@
-"""The report: every figure has its numbers or is named as missing; one page that loads nothing from elsewhere."""
+"""The page: all sections and figures of real runs, what it loads, what it escapes, and what it does not swallow."""
 
+import dataclasses
+import importlib
 import json
 import re
 import shutil
 
 import pytest
 
-from robust_tf.config import ReportConfig, parse
-from robust_tf.refusal import Refusal
+from robust_tf.drawing.figures import Missing
+from robust_tf.drawing.papers import printed
+from robust_tf.drawing.words import described, number, percent
+from robust_tf.evaluation import MODES
+from robust_tf.flags.declare import parse
+from robust_tf.records.record import write
 from robust_tf.report import SECTIONS
-from robust_tf.report.figures import Missing
+from robust_tf.report.config import ReportConfig
+from robust_tf.report.overview import overview
 from robust_tf.report.page import drawn, report
-from robust_tf.report.papers import printed
-from robust_tf.report.runs import read_runs
-from robust_tf.rundir import write_json
+from robust_tf.report.runs import read_evaluation, read_run
+from robust_tf.report.strictest import strictest
 
 
-def figures(runs):
-    return [
-        figure for section in SECTIONS.values() for function in section.resolve() for figure in drawn(function, runs)
-    ]
+def without_scripts(html):
+    return re.sub("<script.*?</script>", "", html, flags=re.S)
 
 
-def test_every_figure_of_a_whole_run(whole, tmp_path):
-    smaller = shutil.copytree(whole, tmp_path / "b")
-    summary = json.loads((smaller / "summary.json").read_text())
-    write_json(smaller / "summary.json", {**summary, "ratio": 0.1})
-    config = json.loads((smaller / "config.json").read_text())
-    write_json(smaller / "config.json", {**config, "seed": 1})
-    found = figures(read_runs([whole, smaller]))
-    assert [figure.title for figure in found if isinstance(figure, Missing)] == []
-    keys = [figure.key for figure in found]
+def charts_of(html):
+    """{key: specification} of the page's charts, as a browser reads them."""
+    found = re.search(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1]
+    return json.loads(found, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_mode_has_a_record_and_figures_that_need_it(robust, name):
+    run = read_run("robust", robust)
+    functions = MODES[name].resolve().FIGURES
+    assert functions
+    assert run.records(name), f"the shared runs are without --mode={name}"
+    figures = [figure for function in functions for figure in drawn(function, [run])]
+    assert [figure.title for figure in figures if isinstance(figure, Missing)] == []
+    run.evaluations = {stem: record for stem, record in run.evaluations.items() if record.mode != name}
+    left = [figure for function in functions for figure in drawn(function, [run])]
+    assert [figure.title for figure in left if not isinstance(figure, Missing)] == []
+
+
+def test_nothing_is_missing(page, runs, figures_of):
+    markup = without_scripts((page / "report.html").read_text())
+    for words in (
+        "Missing:",
+        "Missing or unusable files",
+        "cannot be used",
+        "cannot be read",
+        "not as expected",
+        "earlier net",
+    ):
+        assert words not in markup
+    assert re.findall("<h2>(.*?)</h2>", markup) == list(SECTIONS)
+    figures = figures_of(runs)
+    assert [figure.title for figure in figures if isinstance(figure, Missing)] == []
+    assert re.findall("<h3>(.*?)</h3>", markup) == [figure.title for figure in figures]
+    keys = [figure.key for figure in figures]
     assert len(keys) == len(set(keys))
-    assert {"curve", "autoattack", "accuracy-by-ratio", "trade-off", "weights", "latency", "flags"} <= set(keys)
+    of_robust = {f"training-robust-{what}" for what in ("accuracy", "loss", "eps", "k", "learning_rate", "admm")}
+    assert set(keys) >= of_robust | {
+        "overview", "flags", "seeds", "training-natural-loss", "attacks", "autoattack", "perturbed-robust",
+        "smallest-robust", "saliency", "accuracy-by-ratio", "trade-off", "weights", "kept-by-layer", "ranks", "bytes",
+        "latency", "latency-loading", "compaction", "configuration",
+    }  # fmt: skip
 
 
-def test_the_page_loads_nothing_and_escapes(whole, tmp_path):
-    path = report(parse(ReportConfig, [f"--workdir={whole}", f"--out={tmp_path}"]))
-    html = path.read_text()
-    markup = re.sub("<script.*?</script>", "", html, flags=re.S)
+def test_figures_are_files_too(page, runs, figures_of):
+    html = (page / "report.html").read_text()
+    charts = charts_of(html)
+    for figure in figures_of(runs):
+        assert (figure.key in charts) == (figure.chart is not None)
+        assert (f'id="chart-{figure.key}"' in html) == (figure.chart is not None)
+        if figure.chart is not None or figure.pictures:
+            assert (page / "report" / f"{figure.key}.png").read_bytes().startswith(b"\x89PNG")
+            assert (page / "report" / f"{figure.key}.svg").read_text().startswith("<svg")
+
+
+def test_the_page_loads_nothing(page):
+    markup = without_scripts((page / "report.html").read_text())
     assert not re.search('(src|href)="(?!data:|#)', markup)
     assert "https://" not in re.sub('data:[^"]*', "", markup)
-    assert "odd &lt;sign&gt;" in html
-    assert "odd <sign>" not in html
-    charts = json.loads(re.search(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1])
-    assert charts["curve"]["data"]["values"][-1]["accuracy"] == 0.5
-    for key in charts:
-        assert f'id="chart-{key}"' in html
-        assert (tmp_path / "report" / f"{key}.png").read_bytes().startswith(b"\x89PNG")
-        assert (tmp_path / "report" / f"{key}.svg").read_text().startswith("<svg")
+    assert not re.search("@import|url\\((?!data:)", markup)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "config.json", "summary.json", "history.csv", "model.keras", "evaluation", "export", "export/sample.npz",
-        "export/manifest.json", "export/benchmark.json",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("damage", ["absent", "damaged", "foreign"])
-def test_parts_that_are_missing_are_named(whole, tmp_path, name, damage):
-    run = shutil.copytree(whole, tmp_path / "a")
-    path = run / name
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if damage != "absent" and path.suffix:
-        path.write_text({"damaged": '{"', "foreign": "[]" if name != "history.csv" else "a,b\n1,x"}[damage])
-    found = figures(read_runs([run]))
-    assert any(isinstance(figure, Missing) for figure in found) or name in ("config.json", "summary.json")
+def test_numbers_are_those_of_the_records(page, runs):
+    """The curve's points; the runs' accuracies, weights, bytes and milliseconds."""
+    robust = runs[0]
+    (record,) = robust.records("curve")
+    shown = [
+        (row["eps"], row["accuracy"])
+        for row in charts_of((page / "report.html").read_text())["curve"]["data"]["values"]
+    ]
+    assert shown == [(0, record.clean_accuracy), *((point.eps, point.accuracy) for point in record.curve)]
+    figure = overview(runs)
+    row = dict(zip(figure.columns, figure.rows[0]))
+    record = strictest(robust)
+    assert (row["run"], row["data, net, method"]) == ("robust", "digits lenet admm")
+    assert row["weights"] == number(robust.summary.kernels_nonzero)
+    assert (row["kept"], row["clean"]) == (percent(robust.summary.ratio), percent(record.clean_accuracy))
+    assert (row["robust"], row["attacks"]) == (percent(record.robust_accuracy), described(record))
+    assert row["bytes of the smallest file"] == number(min(file.bytes for file in robust.manifest.files))
+    alone = [each.median_ms for each in robust.timings if (each.protocol, each.batch) == ("memory", 1)]
+    assert row["ms of the fastest file"] == number(min(alone))
 
 
-def test_an_odd_number_costs_one_figure(whole, tmp_path):
-    """A layer without weights, a loss that is no number, an evaluation without its figures, one of an earlier net."""
-    run = shutil.copytree(whole, tmp_path / "a")
-    summary = json.loads((run / "summary.json").read_text())
-    summary["layers"].append({"layer": "empty", "kernels": 0, "nonzero": 0, "rank": 0})
-    write_json(run / "summary.json", summary)
-    write_json(run / "evaluation" / "bare.json", {"mode": "attacks"})
-    stale = json.loads((run / "evaluation" / "attacks.json").read_text())
-    write_json(run / "evaluation" / "stale.json", {**stale, "robust_accuracy": 0.99, "model_sha256": "0" * 64})
-    with (run / "history.csv").open("a") as file:
-        file.write("\n2,dense,nan,inf\n")
-    html = report(parse(ReportConfig, [f"--workdir={run}"])).read_text()
-    assert "ZeroDivisionError" in html
-    assert "evaluation/bare.json: damaged, without norm" in html
-    assert "evaluation/stale.json: of an earlier net" in html
-    assert "99.00%" not in html
-    charts = re.search(r'<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1]
-    assert json.loads(charts, parse_constant=pytest.fail)
+def test_what_records_hold_is_escaped(robust, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "evaluation").mkdir(parents=True)
+    shutil.copy(robust / "config.json", folder)
+    (path,) = (robust / "evaluation").glob("curve-*.json")
+    record = dataclasses.replace(read_evaluation(path), flags=("an odd <sign> & </script>",))
+    write(folder / "evaluation" / path.name, record)
+    html = report(parse(ReportConfig, [f"--workdir={folder}"])).read_text()
+    assert "an odd &lt;sign&gt; &amp; &lt;/script&gt;" in html
+    assert "<sign>" not in html
 
 
-def test_no_run_at_all(tmp_path):
-    with pytest.raises(Refusal, match="expected a run directory of bin/train; got none"):
-        read_runs([tmp_path / "absent"])
-    found = figures(read_runs([tmp_path]))
-    (absent,) = [figure for figure in found if getattr(figure, "key", "") == "absent"]
-    assert len(absent.rows) == 6
+def test_names_of_runs_are_escaped(robust, tmp_path):
+    """In the markup, and in the charts, which stand in a script."""
+    folder = tmp_path / "<b>&"
+    (folder / "evaluation").mkdir(parents=True)
+    (path,) = (robust / "evaluation").glob("curve-*.json")
+    shutil.copy(path, folder / "evaluation")
+    html = report(parse(ReportConfig, [f"--workdir={folder}", f"--out={tmp_path}"])).read_text()
+    assert "<title>&lt;b&gt;&amp;</title>" in html
+    assert "<b>&" not in without_scripts(html)
+    assert charts_of(html)["curve"]["data"]["values"][0]["run"] == "<b>&"
+
+
+@pytest.mark.parametrize("name", ["<!--<script>", "x" * 245, "ä" * 120])
+def test_any_name_of_a_folder_can_be_drawn(robust, tmp_path, name):
+    """A browser would read on past the charts' end after <!--<script>, and no name of a file has over 255 bytes."""
+    folder = tmp_path / name
+    (folder / "evaluation").mkdir(parents=True)
+    (path,) = (robust / "evaluation").glob("pictures-*.json")
+    for file in (robust / "history.csv", robust / "evaluation" / path.name, path.with_suffix(".npz")):
+        shutil.copy(file, folder / file.relative_to(robust))
+    html = report(parse(ReportConfig, [f"--workdir={folder}", f"--out={tmp_path}"])).read_text()
+    assert "<" not in re.search('<script id="charts" type="application/json">(.*?)</script>', html, re.S)[1]
+    assert [key for key in charts_of(html) if key.startswith("training-")]
+    assert list((tmp_path / "report").glob("perturbed-*.png"))
+
+
+def test_the_page_lies_in_the_first_run_by_default(robust, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(robust / "summary.json", folder)
+    assert report(parse(ReportConfig, [f"--workdir={folder}"])) == folder / "report.html"
+    assert (folder / "report" / "ranks.png").exists()
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_figure_that_fails_ends_the_report(robust, tmp_path, monkeypatch, name):
+    """A mistake in the code of a figure is no property of the runs: it is told, with its traceback."""
+
+    def wrong(runs):
+        raise ZeroDivisionError("of this figure")
+
+    module, _, attribute = SECTIONS[name].address.partition(":")
+    monkeypatch.setattr(importlib.import_module(module), attribute, (wrong,))
+    monkeypatch.setattr("robust_tf.report.page.SECTIONS", {name: SECTIONS[name]})
+    with pytest.raises(ZeroDivisionError, match="of this figure"):
+        report(parse(ReportConfig, [f"--workdir={robust}", f"--out={tmp_path}"]))
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_figure_of_a_mode_that_fails_ends_the_report(robust, monkeypatch, name):
+    def wrong(runs):
+        raise ZeroDivisionError("of this mode")
+
+    monkeypatch.setattr(MODES[name].resolve(), "FIGURES", (wrong,))
+    (function,) = SECTIONS["Evaluation"].resolve()
+    with pytest.raises(ZeroDivisionError, match="of this mode"):
+        drawn(function, [read_run("robust", robust)])
 
 
 def test_what_the_papers_print():

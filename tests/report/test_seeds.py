@@ -1,40 +1,62 @@
 """Repetitions: grouped where they differ in the seed alone and were evaluated alike."""
 
-from pathlib import Path
+import dataclasses
+import statistics
 
 import pytest
 
-from robust_tf.config import TrainConfig, parse
-from robust_tf.report.figures import Missing
-from robust_tf.report.runs import Run
+from robust_tf.drawing.figures import Missing
 from robust_tf.report.seeds import seeds
-from robust_tf.rundir import as_json
+from robust_tf.report.strictest import strictest
 
 
-def run(robust, *flags, images=9):
-    record = {"mode": "attacks", "attacks": ["pgd"], "norm": "linf", "eps": 0.1, "num_images": images}
-    return Run(
-        "name",
-        Path(),
-        config=as_json(parse(TrainConfig, flags)),
-        summary={"kernels_nonzero": 100},
-        evaluations=[{**record, "clean_accuracy": 0.9, "robust_accuracy": robust}],
-    )
+def rows_of(figure):
+    return [dict(zip(figure.columns, row)) for row in figure.rows]
 
 
-def test_mean_and_spread():
-    ap = [run(robust, "--method=ap", f"--seed={i}", f"--init_from=start{i}") for i, robust in enumerate((0.4, 0.6))]
-    admm = [run(0.7, "--method=admm", "--rho=0.1")]
-    elsewhere = [run(0.1, "--method=ap", "--seed=2", images=5)]
-    figure = seeds([*ap, *admm, *elsewhere])
-    rows = [dict(zip(figure.columns, row)) for row in figure.rows]
-    assert [row["runs"] for row in rows] == ["2", "1", "1"]
-    assert rows[0]["robust"] == "50.00 ± 14.14 %"
-    assert rows[0]["clean"] == "90.00 ± 0.00 %"
-    assert rows[1]["robust"] == "70.00 %"
-    assert [row["what"] for row in rows] == ["method=ap", "method=admm", "method=ap"]
+def numbers(cell):
+    """ "mean ± standard deviation %" as two fractions."""
+    mean, deviation = cell.removesuffix(" %").split(" ± ")
+    return float(mean) / 100, float(deviation) / 100
 
 
-@pytest.mark.parametrize("runs", [[], [run(0.5)], [run(0.5), run(0.4, "--method=ap")]])
-def test_nothing_repeated(runs):
+def test_mean_and_spread(runs):
+    robust, natural, again = runs
+    of_robust, of_natural = rows_of(seeds(runs))
+    assert (of_robust["runs"], of_natural["runs"]) == ("1", "2")
+    assert of_robust["robust"] == f"{100 * strictest(robust).robust_accuracy:.2f} %"
+    for name in ("clean", "robust"):
+        values = [getattr(strictest(run), f"{name}_accuracy") for run in (natural, again)]
+        assert numbers(of_natural[name]) == pytest.approx(
+            (statistics.fmean(values), statistics.stdev(values)), abs=5.1e-5
+        )
+    assert of_natural["weights"] == f"{natural.summary.kernels_total:,}"
+    assert "method=natural" in of_natural["what"]
+    assert "method=admm" in of_robust["what"]
+    assert "seed" not in of_natural["what"]
+
+
+def test_runs_that_were_evaluated_otherwise_are_no_repetitions(runs):
+    _, natural, again = runs
+    again.evaluations = {
+        stem: dataclasses.replace(record, num_images=record.num_images - 1)
+        for stem, record in again.evaluations.items()
+    }
+    assert isinstance(seeds([natural, again]), Missing)
+
+
+def test_other_flags_make_no_repetitions(runs):
+    _, natural, again = runs
+    again.config = dataclasses.replace(again.config, epochs=again.config.epochs + 1)
+    assert isinstance(seeds([natural, again]), Missing)
+
+
+@pytest.mark.parametrize("chosen", [(), (0,), (0, 1)])
+def test_nothing_repeated(runs, chosen):
+    assert isinstance(seeds([runs[number] for number in chosen]), Missing)
+
+
+def test_runs_without_configurations_are_no_repetitions(runs):
+    for run in runs:
+        run.config = None
     assert isinstance(seeds(runs), Missing)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from robust_tf.config import SweepConfig, TrainConfig, parse
-from robust_tf.flags import divided
+from robust_tf.flags.declare import divided, parse
 from robust_tf.refusal import Refusal
+from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.grid import cells, command_line, values_of
+from robust_tf.training.config import TrainConfig
 
 
 def test_all_combinations(tmp_path):
@@ -24,7 +25,7 @@ def test_values_with_commas():
     assert values_of(["augment=crop;crop,flip"]) == {"augment": ["crop", "crop,flip"]}
 
 
-def test_what_means_nothing_to_a_run_is_left_out(tmp_path):
+def test_flags_that_do_not_apply_to_a_run_are_left_out(tmp_path):
     """Dense training has no ratio, so that its two combinations are one run."""
     grid = values_of(["method=da,ap", "ratio=0.1,0.2"])
     _, found = cells({"rho": "0.1"}, grid, (0,), tmp_path)
@@ -36,12 +37,22 @@ def test_what_means_nothing_to_a_run_is_left_out(tmp_path):
     assert found[0].varied == {"method": "da"}
 
 
+def test_dense_epochs_do_not_apply_to_dense_training(tmp_path):
+    grid = values_of(["method=da,ap", "pretrain_epochs=1,2"])
+    _, found = cells({}, grid, (0,), tmp_path)
+    assert [(cell.name, cell.without) for cell in found] == [
+        ("method-da_seed-0", ("pretrain_epochs",)),
+        ("method-ap_pretrain_epochs-1_seed-0", ()),
+        ("method-ap_pretrain_epochs-2_seed-0", ()),
+    ]
+
+
 def test_cells_share_dense_starts(tmp_path):
     """One for each seed, and a natural one for NAP; the rest of each run goes on from it."""
     flags = {"pretrain_epochs": "4", "epochs": "5", "eps": "0.2"}
     starts, found = cells(flags, values_of(["method=nap,ap,admm,atmc", "ratio=0.1,0.01"]), (0, 1), tmp_path)
     assert len(found) == 16
-    assert [start.flags["method"] for start in starts] == ["normal", "normal", "da", "da"]
+    assert [start.flags["method"] for start in starts] == ["natural", "natural", "da", "da"]
     for start in starts:
         assert start.flags["epochs"] == "4"
         followers = [cell for cell in found if cell.start == start.name]
@@ -49,12 +60,14 @@ def test_cells_share_dense_starts(tmp_path):
         for cell in followers:
             config = parse(TrainConfig, command_line(cell.flags))
             assert config.init_from == str(tmp_path / start.name)
-            assert (config.pretrain_epochs, config.epochs, config.eps_schedule) == (0, 5, ((0, 0.2),))
+            assert (config.pretrain_epochs, config.epochs) == (0, 5)
+            assert config.eps_schedule == (None if config.method == "nap" else ((0, 0.2),))  # nap attacks nothing
 
 
 def test_every_dense_run_is_a_start_of_its_own(tmp_path):
     for varied in ("pretrain_epochs=1,2", "data_dir=a,b", "eps=0.1,0.2"):
-        starts, found = cells({"method": "ap", "pretrain_epochs": "1"}, values_of([varied]), (0,), tmp_path)
+        flags = {"dataset": "mnist", "method": "ap", "pretrain_epochs": "1"}
+        starts, found = cells(flags, values_of([varied]), (0,), tmp_path)
         assert len({start.name for start in starts}) == len({cell.start for cell in found}) == 2
 
 
@@ -98,7 +111,7 @@ def test_an_impossible_combination_is_a_failed_cell(tmp_path):
     ("grid", "said"),
     [
         ("rato=1", "a flag of bin/train"),
-        ("seed=1,2", "seeds by --seeds"),
+        ("seed=1,2", "or --seeds for seeds"),
         ("ratio=0.1,", r"\(0, 1\]; got ''"),
         ("ratio", "got ''"),
         ("method=ap,amdm", "got 'amdm'"),

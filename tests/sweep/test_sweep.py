@@ -10,13 +10,20 @@ import sys
 import pytest
 from rich.console import Console
 
-from robust_tf.config import EvaluateConfig, SweepConfig, TrainConfig, parse
-from robust_tf.evaluation.settings import settings
+from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.evaluation.settings import resolved, settings
+from robust_tf.flags.declare import parse
+from robust_tf.records.evaluation import Attacks
+from robust_tf.records.record import read, write
+from robust_tf.records.summary import Layer, Summary
+from robust_tf.records.sweep import Sweep
 from robust_tf.refusal import Refusal
-from robust_tf.rundir import as_json, locked, write_json
+from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.plan import plan
-from robust_tf.sweep.sweep import show, show_plan, sweep, work
+from robust_tf.sweep.sweep import show, show_dropped, show_plan, sweep, work, write_record
 from robust_tf.sweep.table import grouped, table, write_csv
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.rundir import RunDirectory
 
 REASON = "no memory in [/job:localhost/device:CPU:0]"  # rich would take the brackets for markup
 EVALUATION = ("--attacks=pgd", "--steps=10")
@@ -42,13 +49,23 @@ class Instant:
 
 def done(run, robust, weights):
     """A finished run of invented numbers."""
-    write_json(run / "config.json", as_json(parse(TrainConfig, [])))
-    write_json(run / "summary.json", {"kernels_nonzero": weights, "seconds": 10.0, "ratio": 0.1, "method": "ap"})
-    asked = settings(parse(EvaluateConfig, ["--workdir=RUN", *EVALUATION]), as_json(parse(TrainConfig, [])))
-    record = {"mode": "attacks", **asked, "num_images": 9, "clean_accuracy": 0.9, "per_attack": {}}
-    write_json(run / "evaluation" / "a.json", {**record, "robust_accuracy": robust})
-    other = {**record, "num_images": 99, "attacks": ["square"], "robust_accuracy": 0.01}
-    write_json(run / "evaluation" / "b.json", other)  # of another command
+    trained_as = parse(TrainConfig, [])
+    RunDirectory(run).claim(trained_as)
+    layer = Layer(layer="a", kernels=1000, nonzero=weights, kept=weights / 1000, rank=1, outputs=1, dead_filters=0)
+    summary = Summary(
+        dataset="digits", model="lenet", method="ap", kernels_total=1000, kernels_nonzero=weights, ratio=weights / 1000,
+        eps=0.1, accuracies_on="invented images", num_images=9, clean_accuracy=0.9, pgd_accuracy=0.5, pgd_steps=10,
+        seed=0, epochs=1, epochs_trained=2, seconds=10.0, class_names=("a", "b"), layers=(layer,),
+    )  # fmt: skip
+    write(run / "summary.json", summary)
+    asked = settings(resolved(parse(EvaluateConfig, ["--workdir=RUN", *EVALUATION]), trained_as), Attacks)
+    record = {
+        **asked, "num_images": 9, "model_sha256": "0" * 64, "clean_accuracy": 0.9, "robust_accuracy": robust,
+        "per_attack": {}, "per_attack_seconds": {},
+    }  # fmt: skip
+    write(run / "evaluation" / "a.json", Attacks(**record))
+    other = Attacks(**record | {"num_images": 99, "attacks": ("square",), "robust_accuracy": 0.01})
+    write(run / "evaluation" / "b.json", other)  # of another command
 
 
 def planned(folder, *argv, flags=None):
@@ -70,6 +87,31 @@ def test_starts_come_first_and_every_run_once(tmp_path):
     assert [words[1] for words in engine.jobs[-1].commands] == [
         "robust_tf.commands.train", "robust_tf.commands.evaluate", "robust_tf.commands.export_tflite"
     ]  # fmt: skip
+
+
+def test_exported_files_are_evaluated_after_the_export(tmp_path):
+    flags = ["--evaluate=--mode=tflite --steps=2", "--evaluate=--mode=curve"]
+    plan = planned(tmp_path / "s", *flags, flags={"method": "da"})
+    commands = [words[1:-1] for words in plan.job(plan.cells[0]).commands[1:]]
+    assert commands == [
+        ["robust_tf.commands.evaluate", *EVALUATION],
+        ["robust_tf.commands.evaluate", "--mode=curve"],
+        ["robust_tf.commands.export_tflite"],
+        ["robust_tf.commands.evaluate", "--mode=tflite", "--steps=2"],
+    ]
+
+
+def test_runs_that_a_later_sweep_leaves_out_are_named(tmp_path):
+    console = told()
+    show_dropped(planned(tmp_path), console)  # no sweep before it
+    write_record(planned(tmp_path, "--grid=method=da,ap"), {})
+    show_dropped(planned(tmp_path, "--grid=method=ap,admm"), console)
+    assert console.export_text() == (
+        "method-da_seed-0: of an earlier sweep in this folder; the table and the report leave it out\n"
+    )
+    (tmp_path / "sweep.json").write_text("{")
+    show_dropped(planned(tmp_path), console)
+    assert console.export_text() == ""
 
 
 def test_a_failing_cell_costs_itself_alone(tmp_path):
@@ -96,6 +138,17 @@ def test_a_failing_cell_costs_itself_alone(tmp_path):
     assert "robust: worst over pgd; linf eps 0.1, 10 steps of 0.025, 9 images" in console.export_text()
 
 
+def test_what_is_recorded(tmp_path):
+    planned_ = planned(tmp_path, "--grid=method=ap,admm", "--seeds=0,1")
+    write_record(planned_, {"method-ap_seed-1": REASON})
+    record = read(tmp_path / "sweep.json", Sweep)
+    assert (record.seeds, record.grid, record.evaluate) == ((0, 1), ("method=ap,admm",), (" ".join(EVALUATION),))
+    assert [cell.name for cell in record.cells] == [cell.name for cell in planned_.cells]
+    assert [cell.failed for cell in record.cells] == ["", REASON, "", ""]
+    assert record.cells[0].flags == planned_.cells[0].flags
+    assert planned(tmp_path).cells  # the folder is a sweep's
+
+
 def test_a_failing_start_costs_what_needs_it(tmp_path):
     engine = Instant(failing=["-dense-"])
     planned_ = planned(tmp_path / "s", "--grid=method=da,ap")
@@ -119,7 +172,8 @@ def test_the_plan_says_what_it_leaves_out(tmp_path):
     grid = ["--grid=method=da,ap", "--grid=projection=irregular,codebook"]
     show_plan(planned(tmp_path / "s", *grid, flags={"rho": "0.1"}), console)
     text = console.export_text()
-    assert "method-da_seed-0: without --rho, --projection, which mean nothing to it" in text.replace("\n", " ")
+    left_out = "method-da_seed-0: without --pretrain_epochs, --rho, --projection, which do not apply to it"
+    assert left_out in text.replace("\n", " ")
     assert "method-ap_projection-codebook_seed-0: failed: --projection=codebook: expected --method=admm" in text
 
 
@@ -129,9 +183,11 @@ def test_the_plan_says_what_it_leaves_out(tmp_path):
         (["--evaluate=--workdir=x"], {}, "each run has its own"),
         (["--evaluate=--eps=2"], {}, "--eps"),
         (["--export=--formats=x"], {}, "got 'x'"),
+        (["--evaluate=--data_dir=x"], {}, "--data_dir=x: expected a run on mnist|.* with it; got one on digits"),
+        (["--export=--data_dir=x"], {}, "--data_dir=x: expected a run on mnist|.* with it; got one on digits"),
         ([], {"dataset": "folder", "data_dir": "absent"}, "absent"),
         ([], {"dry_run": "true"}, "--dry_run: expected bin/train --dry_run"),
-        ([], {"seed": "3"}, "--seed: expected --seeds=0,1,... in its place; got --seed=3"),
+        ([], {"seed": "3"}, "--seed: expected --seeds=0,1,... instead; got --seed=3"),
         ([], {"init_from": "absent"}, "--init_from=.*absent: expected a finished run"),
         (["--evaluate=--mode=transfer --targets=absent"], {}, "--evaluate=.*--targets=absent: expected a finished run"),
     ],
@@ -143,7 +199,7 @@ def test_what_no_run_could_be_done_with(tmp_path, argv, flags, said):
 
 
 def test_one_sweep_at_a_time(tmp_path):
-    with locked(tmp_path), pytest.raises(Refusal, match="expected no other process at work on it"):
+    with RunDirectory(tmp_path).locked(), pytest.raises(Refusal, match="expected an exclusive lock on it"):
         sweep(planned(tmp_path))
 
 
@@ -168,7 +224,7 @@ def test_the_whole_way(tmp_path):
     command = [sys.executable, "-m", "robust_tf.commands.sweep", *flags]
     first = subprocess.run(command, capture_output=True, text=True)
     assert first.returncode == 1
-    assert first.stderr == "sweep: 2 of the runs failed; the same command tries them again\n"
+    assert first.stderr == "sweep: 2 runs or reports failed; the same command tries them again\n"
     assert ": failed: train: --batch_size: expected at most the" in first.stdout
     assert "its dense start failed: train: --batch_size" in (tmp_path / "s" / "table.csv").read_text()
     html = (tmp_path / "s" / "report.html").read_text()

@@ -22,7 +22,8 @@ import tensorflow as tf
 import tf_keras as keras
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from robust_tf.config import TrainConfig, parse
+from robust_tf.training.config import TrainConfig
+from robust_tf.flags.declare import parse
 from robust_tf.training.run import train
 
 workdir, *flags = sys.argv[1:]
@@ -62,20 +63,21 @@ def test_two_devices_take_the_steps_of_one(tmp_path, name):
     assert len(histories[0]) == len(histories[1]) > 1
 
 
-@pytest.mark.parametrize("of", [2, 4])
-def test_the_parts_of_a_batch_are_the_batch(of):
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_the_parts_of_a_batch_are_the_batch(num_parts):
     images = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 2), np.uint8)
     labels = np.arange(20)
     wholes = stream(images, labels, 8, seed=3, first_step=1, varied=("crop", "flip", "rotate")).take(3)
-    parts = stream(images, labels, 8, seed=3, first_step=1, varied=("crop", "flip", "rotate"), of=of).take(3 * of)
+    settings = {"seed": 3, "first_step": 1, "varied": ("crop", "flip", "rotate"), "num_parts": num_parts}
+    parts = stream(images, labels, 8, **settings).take(3 * num_parts)
     x, y = (np.concatenate(each) for each in zip(*((x.numpy(), y.numpy()) for x, y in wholes)))
     x_parts, y_parts = (np.concatenate(each) for each in zip(*((x.numpy(), y.numpy()) for x, y in parts)))
     np.testing.assert_array_equal(y_parts, y)
     np.testing.assert_allclose(x_parts, x, atol=1e-6)
 
-    last = stream(images, labels, 8, seed=3, first_step=1, varied=("crop", "flip", "rotate"), of=of, parts=range(1, of))
-    y_last = np.concatenate([y.numpy() for _, y in last.take(3 * (of - 1))])
-    np.testing.assert_array_equal(y_last.reshape(3, -1), y.reshape(3, 8)[:, 8 // of :])
+    last = stream(images, labels, 8, **settings, parts=range(1, num_parts))
+    y_last = np.concatenate([y.numpy() for _, y in last.take(3 * (num_parts - 1))])
+    np.testing.assert_array_equal(y_last.reshape(3, -1), y.reshape(3, 8)[:, 8 // num_parts :])
 
 
 def test_a_part_is_varied_as_in_its_batch():
@@ -112,7 +114,7 @@ def test_the_replicas_of_the_workers_validate_every_image_once(monkeypatch, imag
         assert len(seen[-1]) == number
         assert min(len(y) for y in seen[-1]) > 0
     np.testing.assert_array_equal(np.concatenate([y for batch in zip(*seen) for y in batch]), np.arange(images))
-    with pytest.raises(Refusal, match="expected an image to validate on for each of 3 devices; got 2"):
+    with pytest.raises(Refusal, match="expected a held-out image for each of 3 devices; got 2"):
         validation_data(devices, np.zeros((2, 2, 2, 1), np.uint8), np.arange(2))
 
 

@@ -39,7 +39,7 @@ def test_mix_and_trades():
 def test_trades_ascends_from_fixed_logits():
     """Its gradient is that of KL(p || softmax(z_adv)) with p constant: softmax(z_adv) - p."""
     z, z_adv = tf.constant([[2.0, 0, 0]]), tf.constant([[0.0, 1, 0]])
-    objective = LOSSES["trades"].resolve().objective(z)
+    objective = LOSSES["trades"].resolve().ascends(z)
     with tf.GradientTape() as tape:
         tape.watch([z, z_adv])
         value = objective(z_adv)

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks.bounds import worst_logits
 from robust_tf.attacks.pgd import pgd
+from robust_tf.certification.bounds import worst_logits
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
-from robust_tf.training.holds import Hold
+from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.losses import divergence
 from robust_tf.training.model import RobustModel
 
@@ -31,8 +31,8 @@ def test_the_loss_is_the_stated_mix_plus_the_penalty(plain_net, small_images, ad
     x, y = small_images
     admm = Admm(kernels(plain_net), irregular, rho=0.7)
     admm.start(10)
-    hold = Hold(penalty=admm.penalty)
-    model = RobustModel(plain_net, eps=0.1, steps=3, adv_weight=adv_weight, hold=hold, seed=5, first_step=11)
+    hold = WeightConstraint(penalty=admm.penalty)
+    model = RobustModel(plain_net, eps=0.1, steps=3, adv_weight=adv_weight, constraint=hold, seed=5, first_step=11)
     model.compile(keras.optimizers.SGD(0.0))
     attack = {"eps": 0.1, "steps": 3, "seed": (5, 11)}
     x_adv = pgd(lambda images: plain_net(images, training=False), tf.constant(x), y, **attack)

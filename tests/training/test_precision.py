@@ -6,11 +6,12 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.attacks.pgd import pgd
-from robust_tf.config import TrainConfig, parse
+from robust_tf.flags.declare import parse
 from robust_tf.models import MODELS
 from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
+from robust_tf.training.config import TrainConfig
 from robust_tf.training.distribution import placed
 from robust_tf.training.precision import mixed_layers
 from robust_tf.training.run import train
@@ -61,7 +62,9 @@ def test_a_layer_that_cannot_be_built_anew():
     image = keras.Input((8, 8, 3))
     x = keras.layers.Dense(3)(Own()(keras.layers.Conv2D(4, 3)(image)))
     net = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
-    with pytest.raises(Refusal, match="--mixed_precision: expected a net of layers that can be built anew"):
+    with pytest.raises(
+        Refusal, match="--mixed_precision: expected layers that can be rebuilt from their configuration"
+    ):
         placed(net, tf.distribute.get_strategy(), mixed_precision=True)
 
 
@@ -106,7 +109,7 @@ def test_attacks_step_in_float32(nets):
 def test_what_ships_is_float32(tmp_path, method):
     flags = ["--dataset=digits", "--width=0.2", "--steps=1", "--ratio=0.3", "--epochs=1", f"--method={method}"]
     flags += ["--finetune_epochs=1"] if method == "admm" else ["--l0_epochs=0"]
-    net = load_net(train(parse(TrainConfig, [f"--workdir={tmp_path}", "--mixed_precision", *flags])) / "model.keras")
+    net = load_net(train(parse(TrainConfig, [f"--workdir={tmp_path}", "--mixed_precision", *flags])).net_path)
     assert {layer.compute_dtype for layer in net.layers} == {"float32"}
     N = sum(w.shape.num_elements() for w in kernels(net))
     if method == "admm":

@@ -15,26 +15,44 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.certification.certified import certified
 from robust_tf.commands import train as command
-from robust_tf.config import COMPRESSING, TrainConfig, parse
+from robust_tf.data import DATASETS
+from robust_tf.data.pipeline import split_validation
+from robust_tf.flags.declare import parse
 from robust_tf.models.kernels import kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
 from robust_tf.refusal import Refusal
-from robust_tf.training import callbacks, checkpoints
-from robust_tf.training.constraint import projection
-from robust_tf.training.history import rows as history_rows
-from robust_tf.training.recipes import RECIPES
-from robust_tf.training.run import train
+from robust_tf.training import run
+from robust_tf.training.callbacks.checkpoints import Checkpoints
+from robust_tf.training.callbacks.progress import EpochReport
+from robust_tf.training.callbacks.schedule import Schedule
+from robust_tf.training.callbacks.stopping import Stopped
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.methods import METHODS
+from robust_tf.training.projection import projection
+from robust_tf.training.rundir import RunDirectory
 
-FLAGS = ("--width=0.2", "--steps=1", "--optimizer=adam", "--batch_size=383")
+FLAGS = ("--width=0.2", "--optimizer=adam", "--batch_size=383")
 
 
 def config(workdir, *flags):
-    """A small run; pruning methods keep 5 %."""
-    dense = {"--method=da", "--method=normal"} & set(flags)
-    ratio = [] if dense or any(flag.startswith("--ratio") for flag in flags) else ["--ratio=0.05"]
-    return parse(TrainConfig, [f"--workdir={workdir}", *FLAGS, *ratio, *flags])
+    """A small run; attacks take one step, pruning methods keep 5 %."""
+    given = {flag.partition("=")[0] for flag in flags}
+    methods = [METHODS[flag.partition("=")[2]] for flag in flags if flag.startswith("--method=")] or [METHODS["admm"]]
+    steps = ["--steps=1"] if "loss" in methods[-1].options else []
+    ratio = ["--ratio=0.05"] if methods[-1].compresses and "--ratio" not in given else []
+    return parse(TrainConfig, [f"--workdir={workdir}", *FLAGS, *steps, *ratio, *flags])
+
+
+def train(asked):
+    """The folder of the run."""
+    return run.train(asked).path
+
+
+def history(workdir):
+    return RunDirectory(workdir).history()
 
 
 def load(workdir):
@@ -54,12 +72,12 @@ def test_recipes_read_like_the_papers():
         asked = [f"--{name}={value}" for name, value in flags.items()]
         known = [flag for flag in asked if accepts(method, flag, *more)]
         return [
-            (s.name, s.epochs, s.adversarial, s.first, s.held_by, s.k_falls)
-            for s in RECIPES[method](parse(TrainConfig, [f"--method={method}", *known, *more]))
+            (s.name, s.epochs, s.adversarial, s.prepare, s.constraint, s.k_falls)
+            for s in METHODS[method].stages(parse(TrainConfig, [f"--method={method}", *known, *more]))
             if s.epochs
         ]
 
-    assert stages("normal") == [("natural", 5, False, "", "", False)]
+    assert stages("natural") == [("natural", 5, False, "", "", False)]
     assert stages("da") == [("dense", 5, True, "", "", False)]
     assert stages("nap") == [("natural", 2, False, "", "", False), ("finetune", 5, False, "prune", "masks", False)]
     assert stages("ap") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "prune", "masks", False)]
@@ -71,7 +89,7 @@ def test_recipes_read_like_the_papers():
     assert stages("admm", "--projection=low_rank") == [start, main, ("finetune", 3, True, "low_rank", "", False)]
     staged = [start, ("l0", 1, True, "", "projected", True), ("atmc", 5, True, "factorise", "projected", False)]
     assert stages("atmc") == staged
-    assert stages("atmc", "--codebook_epochs=4") == [*staged, ("codebook", 4, True, "quantise", "centroids", False)]
+    assert stages("atmc", "--codebook_epochs=4") == [*staged, ("codebook", 4, True, "cluster", "centroids", False)]
     assert stages("atmc", "--one_shot") == [start, ("atmc", 5, True, "factorise", "projected", True)]
 
 
@@ -82,10 +100,10 @@ def accepts(method, *flags):
         return False
 
 
-@pytest.mark.parametrize("method", RECIPES)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_leaves_a_finished_run(tmp_path, method):
     flags = [f"--method={method}", "--epochs=2"]
-    flags += ["--pretrain_epochs=1"] if method in COMPRESSING else []
+    flags += ["--pretrain_epochs=1"] if METHODS[method].compresses else []
     flags += ["--finetune_epochs=1"] if method == "admm" else []
     workdir = train(config(tmp_path / "run", *flags))
     summary = json.loads((workdir / "summary.json").read_text())
@@ -115,7 +133,7 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
         assert row["dead_filters"] == sum(not column.any() for column in matrix.T)
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    epochs = {"normal": 2, "da": 2, "admm": 4, "atmc": 4}.get(method, 3)
+    epochs = {"natural": 2, "da": 2, "admm": 4, "atmc": 4}.get(method, 3)
     assert [int(row["epoch"]) for row in rows] == list(range(epochs))
     assert summary["epochs_trained"] == epochs
     expected = {"loss", "clean_loss", "adversarial_loss", "accuracy", "robust_accuracy"}
@@ -125,6 +143,18 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     # What ships is the net of one of the last stage's epochs.
     measured = [float(row["val_accuracy"]) for row in rows if row["stage"] == rows[-1]["stage"]]
     assert min(abs(summary["clean_accuracy"] - value) for value in measured) < 1e-6
+
+
+def test_a_net_trained_on_interval_bounds_says_what_is_certified(tmp_path):
+    """The summary's figure is of the very net that ships, on the images that were held out."""
+    flags = ["--method=da", "--loss=ibp", "--eps=0.02", "--epochs=6", "--learning_rate=0.005"]
+    asked = parse(TrainConfig, [f"--workdir={tmp_path / 'run'}", *FLAGS, *flags])
+    workdir = train(asked)
+    summary, rows = RunDirectory(workdir).summary(), history(workdir)
+    held_out = split_validation(*DATASETS["digits"].load("train"), asked.seed)[1]
+    proven = certified(load(workdir), *held_out, asked.eps, "linf")
+    assert summary.certified_accuracy == proven.mean() > 0
+    assert summary.certified_accuracy == pytest.approx(max(row.val_certified_accuracy for row in rows[3:]), abs=1e-6)
 
 
 def test_one_shot_ends_with_the_hard_projection(tmp_path):
@@ -153,7 +183,7 @@ def test_one_shot_with_every_projection(tmp_path, name):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--projection=n_of_m", "--ratio=0.4"), "what 2 of 4 leaves; got"),
+        (("--projection=n_of_m", "--ratio=0.4"), "the weights that 2 of 4 may keep; got"),
         (("--ratio=0.01", "--floor=0.02"), "the sum of the layers' floors; got"),
         (("--projection=per_layer", "--ratio=0.0001"), "one for each other layer; got 2"),
     ],
@@ -185,13 +215,13 @@ class Killed(Exception):
 @pytest.fixture
 def trained_epochs(monkeypatch):
     """The epochs that are trained, as they begin."""
-    begun, begin = [], callbacks.Schedule.on_epoch_begin
+    begun, begin = [], Schedule.on_epoch_begin
 
     def watched(self, epoch, logs=None):
         begun.append(epoch)
         begin(self, epoch, logs)
 
-    monkeypatch.setattr(callbacks.Schedule, "on_epoch_begin", watched)
+    monkeypatch.setattr(Schedule, "on_epoch_begin", watched)
     return begun
 
 
@@ -228,7 +258,7 @@ def test_the_same_command_resumes_to_the_same_weights(
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(callbacks.Report, "on_epoch_end", killed)
+        patched.setattr(EpochReport, "on_epoch_end", killed)
         with pytest.raises(Killed):
             train(config(tmp_path / "run", *RESUMED[method]))
     trained_epochs.clear()
@@ -255,10 +285,10 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(
         if len(taken) == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(callbacks.Report, "on_train_batch_end", signalled)
+    monkeypatch.setattr(EpochReport, "on_train_batch_end", signalled)
     before = signal.getsignal(signal.SIGTERM)
     when = f"after epoch {step // 3}" if step % 3 == 0 else f"after step {step % 3} of 3 of epoch {step // 3 + 1}"
-    with pytest.raises(checkpoints.Stopped, match=f"saved {when} .*; the same command goes on"):
+    with pytest.raises(Stopped, match=f"saved a checkpoint {when} .*; the same command resumes training"):
         train(config(tmp_path / "run", *RESUMED[method]))
     assert len(taken) == step
     assert signal.getsignal(signal.SIGTERM) is before
@@ -274,18 +304,18 @@ def test_the_command_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     def signalled(self, batch, logs=None):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(callbacks.Report, "on_train_batch_end", signalled)
+    monkeypatch.setattr(EpochReport, "on_train_batch_end", signalled)
     command.work(config(tmp_path / "run", "--method=da", "--epochs=2"))
-    assert "asked to stop, saved after step 1 of 3 of epoch 1" in capsys.readouterr().out
+    assert "asked to stop; saved a checkpoint after step 1 of 3 of epoch 1" in capsys.readouterr().out
 
 
 def test_a_second_process_is_refused(tmp_path):
     """While the first holds the lock; it is free again when that has gone."""
-    holds = "import sys, time; from robust_tf.rundir import locked\n"
-    holds += "with locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    holds = "import sys, time; from robust_tf.training.rundir import RunDirectory\n"
+    holds += "with RunDirectory(sys.argv[1]).locked(): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holds, tmp_path], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(Refusal, match="expected no other process at work on it; got one"):
+        with pytest.raises(Refusal, match="expected an exclusive lock on it; got a lock of another process"):
             train(config(tmp_path, "--method=da", "--epochs=1"))
         process.kill()
     assert train(config(tmp_path, "--method=da", "--epochs=1")) == tmp_path
@@ -367,7 +397,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            checkpoints.Checkpoints,
+            Checkpoints,
             "on_epoch_end",
             lambda self, epoch, logs=None: (self.manager.save(), killed(self, epoch)),
         )
@@ -407,13 +437,13 @@ def test_admm_ships_its_projection_even_without_its_best_checkpoint(tmp_path):
         (("--batch_size=2000",), "--batch_size: expected at most the 1150 training images; got 2000"),
         (("--admm_interval=99",), "--admm_interval: expected at most the stage's 60 steps; got 99"),
         (("--method=l0", "--project_every=99"), "--project_every: expected at most the stage's 60 steps; got 99"),
-        (("--eps_schedule=0:0.1,20:0.2",), "--eps_schedule: expected its last epoch before 20, where it ends; got 20"),
+        (("--eps_schedule=0:0.1,20:0.2",), "--eps_schedule: expected its last epoch to be below 20; got 20"),
         (
             (
                 "--ratio=0.05",
                 "--ratio_schedule=0:1,50:0.05",
             ),
-            "--ratio_schedule: expected its last epoch before 20, where it ends; got 50",
+            "--ratio_schedule: expected its last epoch to be below 20; got 50",
         ),
         (("--ratio=1e-9",), "expected k >= 1; got 0"),
     ],
@@ -427,7 +457,7 @@ def test_what_only_the_data_can_tell_to_be_impossible(tmp_path, flags, message):
 def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
     workdir = train(config(tmp_path / "run", "--method=da", "--epochs=1"))
     weights, whole = load(workdir).get_weights(), (workdir / "model.keras").read_bytes()
-    monkeypatch.setattr(callbacks.Schedule, "on_epoch_begin", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(Schedule, "on_epoch_begin", lambda *args: pytest.fail("trained again"))
     train(config(tmp_path / "run", "--method=da", "--epochs=1"))
     for expected, got in zip(weights, load(workdir).get_weights()):
         np.testing.assert_array_equal(got, expected)
@@ -449,9 +479,9 @@ def test_a_continued_run_goes_on_from_where_admm_had_come_to(tmp_path):
     flags = ("--admm_interval=1", "--rho_max=0.5")
     train(config(tmp_path / "run", "--epochs=2", *flags))
     workdir = train(config(tmp_path / "run", "--epochs=4", *flags))
-    rows = history_rows(workdir / "history.csv")
-    assert [float(row["rho"]) for row in rows] == pytest.approx([0.02236, 0.5, 0.5, 0.5], rel=1e-3)
-    k = [float(row["k"]) for row in rows]
+    rows = history(workdir)
+    assert [row.rho for row in rows] == pytest.approx([0.02236, 0.5, 0.5, 0.5], rel=1e-3)
+    k = [row.k for row in rows]
     assert k == sorted(k, reverse=True)
     assert k[1] == k[-1]
 
@@ -495,5 +525,4 @@ def test_an_adaptive_run_ships_what_it_came_to(tmp_path, tolerance, arrives):
     summary = json.loads((workdir / "summary.json").read_text())
     assert summary["ratio_asked"] == 0.05
     assert (summary["ratio"] == pytest.approx(0.05, rel=1e-3)) == arrives
-    rows = history_rows(workdir / "history.csv")
-    assert summary["kernels_nonzero"] == int(float(rows[-1]["k"]))
+    assert summary["kernels_nonzero"] == history(workdir)[-1].k

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from robust_tf.training.schedules import (
     LEARNING_RATES,
-    STEPS,
+    STEPS_SCHEDULES,
     cubic_ratio,
     decayed,
     geometric,
@@ -51,21 +51,21 @@ def test_geometric():
 
 
 def test_one_cycle_rises_and_falls_on_lines():
-    cycle = LEARNING_RATES["one_cycle"](20, 0.2)
+    cycle = LEARNING_RATES["one_cycle"].pairs(20, 0.2)
     rates = [interpolated(cycle, epoch) for epoch in (0, 3, 6, 13, 20, 25)]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.1, 0, 0])
 
 
 def test_the_papers_plans():
-    atmc = LEARNING_RATES["atmc"](150, 9.0)
+    atmc = LEARNING_RATES["atmc"].pairs(150, 9.0)
     assert [value_at(atmc, epoch) for epoch in (0, 29, 30, 60, 149)] == pytest.approx([5e-3, 5e-3, 5e-4, 5e-5, 5e-7])
-    assert [start for start, _ in LEARNING_RATES["atmc_plan_1"](200, 9.0)] == [0, 40, 80, 120, 160]
-    thesis = LEARNING_RATES["thesis"](200, 9.0)
+    assert [start for start, _ in LEARNING_RATES["atmc_plan_1"].pairs(200, 9.0)] == [0, 40, 80, 120, 160]
+    thesis = LEARNING_RATES["thesis"].pairs(200, 9.0)
     assert [value_at(thesis, epoch) for epoch in (0, 10, 199)] == pytest.approx([0.05, 0.04, 0.05 * 0.8**19])
 
 
 def test_the_thesis_steps_grow_within_each_third():
-    steps = STEPS["thesis"](18)
+    steps = STEPS_SCHEDULES["thesis"](18)
     assert [value_at(steps, epoch) for epoch in range(18)] == [7, 7, 14, 14, 21, 21] * 3
 
 

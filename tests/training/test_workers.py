@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_tf.config import TrainConfig, parse
+from robust_tf.flags.declare import parse
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
 from robust_tf.training import workers
-from robust_tf.training.guards import TrainingFailed
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.failure import TrainingFailed
 from robust_tf.training.run import train
 
 # Two steps an epoch, and an attack without signs: those and the projection's choice of weights magnify rounding.
@@ -38,10 +39,10 @@ RUNS = {
 WORKER = """
 import os, signal, sys
 from robust_tf.commands import train
-from robust_tf.training import callbacks
+from robust_tf.training.callbacks.progress import EpochReport
 
 happens, sys.argv = sys.argv[1], sys.argv[1:]
-advance, taken = callbacks.Report.on_train_batch_end, []
+advance, taken = EpochReport.on_train_batch_end, []
 def counted(self, batch, logs=None):
     advance(self, batch, logs)
     taken.append(batch)
@@ -49,7 +50,7 @@ def counted(self, batch, logs=None):
         os._exit(9)
     if happens == "asked" and len(taken) == 3:
         os.kill(os.getpid(), signal.SIGTERM)
-callbacks.Report.on_train_batch_end = counted
+EpochReport.on_train_batch_end = counted
 train.main()
 """
 
@@ -79,7 +80,7 @@ def together(flags, happens=("nothing", "nothing"), more=((), ())):
 def test_workers_with_other_flags_are_refused(tmp_path):
     """On both, and nothing is claimed."""
     flags = [f"--workdir={tmp_path}/run", "--distribution=multiworker", *FLAGS, *RUNS["admm"]]
-    said = "expected the same flags, images and first weights on all workers; got different ones"
+    said = "expected the same flags, images and initial weights on all workers; got different ones"
     ended = together(flags, more=((), ["--seed=1"]))
     assert ended == [(2, f"train: --distribution=multiworker: {said}")] * 2
     assert not (tmp_path / "run").exists()
@@ -88,7 +89,9 @@ def test_workers_with_other_flags_are_refused(tmp_path):
 @pytest.mark.slow
 def test_one_that_is_asked_to_stop_stops_all(tmp_path):
     flags = [f"--workdir={tmp_path}/run", "--distribution=multiworker", *FLAGS, *RUNS["admm"]]
-    said = "asked to stop, saved after step 1 of 2 of epoch 2 (stage admm); the same command goes on"
+    said = (
+        "asked to stop; saved a checkpoint after step 1 of 2 of epoch 2 (stage admm); the same command resumes training"
+    )
     assert together(flags, ("nothing", "asked")) == [(0, f"train: {said}")] * 2
     assert [code for code, _ in together(flags)] == [0, 0]
     assert len(epochs(tmp_path / "run")) == 2
@@ -108,11 +111,11 @@ def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, n
     theirs = [f"--workdir={tmp_path}/two", "--distribution=multiworker", *flags]
     (code, line), (lost, _) = together(theirs, ("nothing", "fails"))
     assert (code, lost) == (1, 9)
-    assert re.fullmatch(r"train: another worker has gone \(.+\); the same command on all workers goes on .+", line)
+    assert re.fullmatch(r"train: another worker is lost \(.+\); the same command on all workers resumes .+", line)
     assert len(epochs(tmp_path / "two")) == 1
     assert together(theirs) == [(0, f"trained: {tmp_path}/two"), (0, "trained: the first worker has the run directory")]
 
-    alone = train(parse(TrainConfig, [f"--workdir={tmp_path}/one", *flags]))
+    alone = train(parse(TrainConfig, [f"--workdir={tmp_path}/one", *flags])).path
     nets = [load_net(path / "model.keras").get_weights() for path in (alone, tmp_path / "two")]
     size = max(np.abs(w).max() for w in nets[0])
     assert size > 0.1
@@ -175,7 +178,7 @@ def test_the_run_directory_in_an_archive(tmp_path):
 def test_only_where_there_are_others_one_can_have_gone(monkeypatch, number):
     monkeypatch.setattr(workers, "workers", lambda devices: number)
     error = tf.errors.UnavailableError(None, None, "Graph execution error:\n\nx is aborted by: Connection reset\nmore")
-    said = r"another worker has gone \(Connection reset\); the same command"
+    said = r"another worker is lost \(Connection reset\); the same command"
     expected = (TrainingFailed, said) if number > 1 else (tf.errors.UnavailableError, "Graph")
     with pytest.raises(expected[0], match=expected[1]), workers.none_is_lost(None):
         raise error

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks.bounds import worst_logits
+from robust_tf.certification.bounds import worst_logits
 from robust_tf.compression import atmc
 from robust_tf.models import MODELS
 from robust_tf.refusal import Refusal
@@ -112,7 +112,7 @@ def test_the_bounds_can_be_trained_through():
 )
 def test_layers_without_a_rule_are_refused(layer, name):
     net = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layer, layers.Dense(3)])
-    with pytest.raises(Refusal, match=f"interval bounds: expected layers that they know; got {name}"):
+    with pytest.raises(Refusal, match=f"interval bounds: expected supported layers; got {name}"):
         worst_logits(net, np.zeros((1, 4, 3, 1), np.float32), np.array([0]), 0.1)
 
 

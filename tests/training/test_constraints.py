@@ -4,18 +4,19 @@ import numpy as np
 import tf_keras as keras
 
 from robust_tf.compression import atmc
-from robust_tf.config import TrainConfig, parse
+from robust_tf.flags.declare import parse
 from robust_tf.models.kernels import count, kernels
-from robust_tf.training.callbacks import Updates
-from robust_tf.training.holds import HOLDS
+from robust_tf.training.callbacks.constraint_updates import ConstraintUpdates
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.constraints import CONSTRAINTS
 from robust_tf.training.model import RobustModel
 
 
 def fit(net, hold, images, epochs=6, rate=0.05, k=60):
     x, y = images
-    model = RobustModel(net, eps=0.05, steps=1, hold=hold)
+    model = RobustModel(net, eps=0.05, steps=1, constraint=hold)
     model.compile(keras.optimizers.Adam(rate))
-    updates = Updates(hold, 1, lambda step: k, lambda step: 0.0)
+    updates = ConstraintUpdates(hold, 1, lambda step: k, lambda step: 0.0)
     model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, callbacks=[updates])
     return model
 
@@ -24,17 +25,17 @@ def test_all_factors_of_atmc_learn_within_one_budget(small_net, small_images):
     """Large steps, and a few between projections, let U and C in; the budget holds all the same."""
     net = atmc.factorise(small_net)
     config = parse(TrainConfig, ["--method=atmc", "--project_every=3"])
-    fit(net, HOLDS["projected"](config, net), small_images, k=180)
+    fit(net, CONSTRAINTS["projected"](config, net), small_images, k=180)
     report = atmc.report(net)
-    assert 0 < report["nonzero"] <= 180
-    assert sum(row.get("U", 0) for row in report["layers"]) > 0
-    assert sum(row.get("V", 0) for row in report["layers"]) > 0
+    assert 0 < report.nonzero <= 180
+    assert sum(row.U or 0 for row in report.layers) > 0
+    assert sum(row.V or 0 for row in report.layers) > 0
 
 
 def test_attacks_see_the_function_that_trains(small_net, small_images):
     """The plain net that is attacked is brought up to date before each step."""
     net = atmc.factorise(small_net)
-    hold = HOLDS["projected"](parse(TrainConfig, ["--method=atmc"]), net)
+    hold = CONSTRAINTS["projected"](parse(TrainConfig, ["--method=atmc"]), net)
     fit(net, hold, small_images, epochs=2)
     hold.before_step()
     np.testing.assert_allclose(hold.attacked(small_images[0]), net(small_images[0]), atol=1e-5)
@@ -47,12 +48,12 @@ def test_projected_kernels_keep_k_after_every_step(small_net, small_images):
         def on_train_batch_end(self, batch, logs=None):
             counts.append(sum(np.count_nonzero(w) for w in kernels(small_net)))
 
-    hold = HOLDS["projected"](parse(TrainConfig, ["--method=l0"]), small_net)
+    hold = CONSTRAINTS["projected"](parse(TrainConfig, ["--method=l0"]), small_net)
     x, y = small_images
-    model = RobustModel(small_net, eps=0.05, steps=1, hold=hold)
+    model = RobustModel(small_net, eps=0.05, steps=1, constraint=hold)
     model.compile("adam")
     total = count(kernels(small_net))
-    updates = Updates(hold, 1, lambda step: max(total - 20 * step, 30), lambda step: 0.0)
+    updates = ConstraintUpdates(hold, 1, lambda step: max(total - 20 * step, 30), lambda step: 0.0)
     model.fit(x, y, batch_size=4, epochs=8, verbose=0, callbacks=[updates, Watch()])
     # k of a step is what the update after the step before it set.
     assert counts == [max(total - 20 * step, 30) for step in range(len(counts))]
@@ -63,7 +64,7 @@ def test_attacks_see_masked_kernels(small_net, small_images):
     kernel = small_net.get_layer("conv").kernel
     kernel.assign(kernel * (1, 0, 1, 0))  # whole filters, as batch norm magnifies what comes back of them
     small_net.get_layer("norm").beta.assign([1] * 4)  # their ReLU lets gradients through
-    hold = HOLDS["masks"](parse(TrainConfig, []), small_net)
+    hold = CONSTRAINTS["masks"](parse(TrainConfig, []), small_net)
     seen = []
 
     class Watch(keras.callbacks.Callback):
@@ -71,7 +72,7 @@ def test_attacks_see_masked_kernels(small_net, small_images):
             seen.append(np.abs(kernel.numpy()[..., 1::2]).max())
 
     x, y = small_images
-    model = RobustModel(hold.trained, eps=0.05, steps=1, hold=hold)
+    model = RobustModel(hold.trained, eps=0.05, steps=1, constraint=hold)
     model.compile("sgd")
     model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[Watch(), *hold.callbacks])
     assert hold.attacked is small_net

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.report.saliency import grad_cam, gradients
-from robust_tf.report.usefulness import correlations
+from robust_tf.evaluation.modes.usefulness import correlations
+from robust_tf.evaluation.saliency import grad_cam, gradients
 
 layers = keras.layers
 

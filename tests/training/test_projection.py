@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.config import TrainConfig, parse
+from robust_tf.flags.declare import parse
 from robust_tf.models.kernels import count, kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.refusal import Refusal
-from robust_tf.training.constraint import check_feasible, projection
+from robust_tf.training.config import TrainConfig
 from robust_tf.training.prepare import PREPARATIONS
+from robust_tf.training.projection import check_feasible, projection
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_depthwise_filter_is_a_channel_of_it(depthwise_net):
         ("per_layer", 0.2, (), "--projection=per_layer --ratio=0.2: expected k >= 48, the exempt weights"),
         ("funnel", 0.25, ("--delta=0.3",), "--projection=funnel --ratio=0.25: expected k >= "),
         ("funnel", 0.9, ("--delta=0.7",), "expected delta <= 1 / 2, for 3 fractions"),
-        ("low_rank", 0.2, (), "expected k >= 93, what rank 1 in every layer takes; got 40"),
+        ("low_rank", 0.2, (), "expected k >= 93, the weights at rank 1 in every layer; got 40"),
         ("irregular", 0.25, ("--floor=0.3",), "the sum of the layers' floors; got 50"),
     ],
 )
@@ -93,7 +94,7 @@ def test_thin_layers_keep_the_budget_and_the_best_approximation(depthwise_net):
 
 
 def test_quantised_factors_have_few_values(depthwise_net):
-    asked = parse(TrainConfig, ["--method=atmc", "--bits=2"])
-    net = PREPARATIONS["quantise"](asked, PREPARATIONS["factorise"](asked, depthwise_net, 0), 0)
+    asked = parse(TrainConfig, ["--method=atmc", "--codebook_epochs=1", "--bits=2"])
+    net = PREPARATIONS["cluster"](asked, PREPARATIONS["factorise"](asked, depthwise_net, 0), 0)
     for w in (net.get_layer("conv").kernel, net.get_layer("depthwise").depthwise_kernel):
         assert 2 <= len(np.unique(w)) <= 4

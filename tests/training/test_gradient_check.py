@@ -10,7 +10,8 @@ import tf_keras as keras
 
 from robust_tf.models import MODELS
 from robust_tf.refusal import Refusal
-from robust_tf.training import sound
+from robust_tf.training import gradient_check
+from robust_tf.training.gradient_check import check_gradients, gradient, wrong
 
 LAYERS = {
     "strided": lambda: keras.layers.Conv2D(8, 1, strides=2, name="odd"),
@@ -25,14 +26,16 @@ def net_of(layer, channels=4):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_wrong_gradient_is_refused(monkeypatch, kind):
     """A machine that forgets the stride when it looks for its pixels."""
-    right = sound.gradient
+    right = gradient
 
     def forgets(operation, x, kernel, stride):
         return right(operation, x[:, : x.shape[1] // stride, : x.shape[2] // stride], kernel, 1)
 
-    monkeypatch.setattr(sound, "gradient", forgets)
-    with pytest.raises(Refusal, match="got odd, a convolution of 1x1 with stride 2, which oneDNN does not"):
-        sound.check_gradients(net_of(LAYERS[kind]()))
+    monkeypatch.setattr(gradient_check, "gradient", forgets)
+    with pytest.raises(
+        Refusal, match="got odd, a 1x1 convolution with stride 2, whose gradient oneDNN computes wrongly"
+    ):
+        check_gradients(net_of(LAYERS[kind]()))
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -47,16 +50,16 @@ def test_the_verdict_by_arithmetic(kind):
     weights = np.sin(np.arange(np.prod(z_shape), dtype=np.float32)).reshape(z_shape)
     seen = x[:, ::2, ::2]
     exact = np.einsum("bhwc,bhwc->c" if kind == "depthwise" else "bhwc,bhwk->ck", seen, weights).reshape(kernel.shape)
-    got = sound.gradient(operation, tf.constant(x), kernel, 2).numpy()
+    got = gradient(operation, tf.constant(x), kernel, 2).numpy()
     right = np.abs(got - exact).max() < 1e-3 * np.abs(exact).max()
-    assert sound.wrong(layer) != right
+    assert wrong(layer) != right
 
 
 def test_without_onednn_all_is_right():
     program = (
         "import os; os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'\n"
-        "from tests.training.test_sound import LAYERS, net_of\n"
-        "from robust_tf.training.sound import check_gradients\n"
+        "from tests.training.test_gradient_check import LAYERS, net_of\n"
+        "from robust_tf.training.gradient_check import check_gradients\n"
         "[check_gradients(net_of(make())) for make in LAYERS.values()]"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -66,4 +69,4 @@ def test_without_onednn_all_is_right():
 @pytest.mark.parametrize("name", ["resnet8", "wrn_10_1"])
 def test_narrow_nets_have_no_such_layer(name):
     """With a quarter of the width their shortcuts have four channels."""
-    sound.check_gradients(MODELS[name]((12, 12, 3), 10, width=0.25))
+    check_gradients(MODELS[name]((12, 12, 3), 10, width=0.25))
