@@ -9,14 +9,33 @@ import tf_keras as keras
 from robust_tf.data import described
 from robust_tf.flags.declare import parse
 from robust_tf.models.build import build
+from robust_tf.training.callbacks.pacing import AdaptivePacing
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs
+from robust_tf.training.methods import METHODS
+from robust_tf.training.schedules import value_at
+from robust_tf.training.stage import stage_schedule
 
 ROOT = Path(__file__).parents[1]
-SHARED = ("common.cfg", "thesis.cfg", "atmc.cfg")  # the other flagfiles of the folder include them
+SHARED = (
+    "common.cfg", "thesis.cfg", "atmc.cfg", "atmc_code.cfg", "atmc_mnist.cfg", "atmc_cifar10.cfg", "atmc_svhn.cfg",
+    "atmc_stl10.cfg",
+)  # fmt: skip  # the other flagfiles of the folder include them
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.cfg") if path.name not in SHARED)
 PAPERS = [path for path in FILES if path.parent.name == "papers"]
 QUICK = ("mnist_", "convnet")
+
+
+# The learning rate that each source prescribes at the start of a stage; None: the same for all stages.
+THESIS, PAPER = {None: 0.05}, {None: 0.005}
+CODE = {"dense": 0.05, "natural": 0.05, "l0": 0.01, "finetune": 0.01, "atmc": 0.005, "codebook": 0.005}
+
+
+def prescribed(path):
+    """{stage: learning rate} of the source of a paper's row."""
+    if path.stem.endswith("_code"):
+        return CODE
+    return THESIS if (ROOT / path).read_text().startswith("# Thesis") else PAPER
 
 
 def read(path, monkeypatch):
@@ -31,6 +50,20 @@ def test_every_flagfile_is_read_and_says_how_to_run_it(path, monkeypatch):
     commanded = f"bin/train --flagfile={path}" in header or "/mnist_lenet_comparison/" in f"/{path}"
     assert commanded or path.name == "quickstart.cfg"
     assert all(len(line) <= 200 for line in header.splitlines())
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_every_stage_of_a_papers_row_learns(path, monkeypatch):
+    """Its largest learning rate is at least a tenth of the one that its source prescribes for that stage."""
+    config, source, first_epoch = read(path, monkeypatch), prescribed(path), 0
+    for stage in METHODS[config.method].stages(config):
+        if not stage.epochs:
+            continue
+        rates = stage_schedule(config, stage, first_epoch, AdaptivePacing("none")).sequences["learning_rate"]
+        largest = max(value_at(rates, epoch) for epoch in range(first_epoch, first_epoch + stage.epochs))
+        assert largest >= 0.1 * source.get(stage.name, source.get(None)), stage.name
+        assert largest <= 10 * source.get(stage.name, source.get(None)), stage.name
+        first_epoch += stage.epochs
 
 
 @pytest.mark.parametrize(

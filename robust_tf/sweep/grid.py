@@ -12,7 +12,7 @@ from robust_tf.flags.text import as_json
 from robust_tf.refusal import Refusal
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.methods import METHODS
-from robust_tf.training.schedules import value_at
+from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES, value_at
 
 NOT_VARIED = ("workdir", "seed", "dry_run")
 SEQUENCES = ("eps_schedule", "steps_schedule", "learning_rate_schedule", "ratio_schedule")
@@ -94,7 +94,7 @@ def resolved(flags, varied, runs):
     try:
         fitting = without_idle(flags)
         config = parse(TrainConfig, command_line(fitting))
-        if METHODS[config.method].compresses and config.pretrain_epochs and not config.init_from:
+        if has_dense_start(config):
             start = dense_start(fitting, config)
             fitting = without_idle(after_start(fitting, config, runs / start.name))
             parse(TrainConfig, command_line(fitting))
@@ -105,6 +105,13 @@ def resolved(flags, varied, runs):
     varied = {name: value for name, value in varied.items() if name not in without}
     name = name_of(varied, flags["seed"])
     return Cell(name, fitting, varied, without, start=start.name if start else ""), start
+
+
+def has_dense_start(config):
+    """Whether the dense stage can be a run of its own: after it every schedule must be that of the whole run."""
+    rates = config.learning_rate_schedule
+    whole_run = isinstance(rates, str) and LEARNING_RATES[rates].whole_run
+    return bool(config.pretrain_epochs) and not config.init_from and not whole_run
 
 
 def command_line(flags):
@@ -140,6 +147,8 @@ def after_start(flags, config, start):
     P = config.pretrain_epochs
     rest = {name: text for name, text in flags.items() if name != "pretrain_epochs"}
     rest |= {"init_from": str(start), "eps_schedule": f"0:{config.eps!r}"}  # eps has reached its final value
+    if isinstance(config.steps_schedule, str):  # and so have the attack's steps
+        rest["steps_schedule"] = text_of([(0, value_at(STEPS_SCHEDULES[config.steps_schedule](P), P))])
     for name in SEQUENCES:
         pairs = getattr(config, name)
         if isinstance(pairs, tuple):

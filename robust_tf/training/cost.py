@@ -38,7 +38,7 @@ def costs(config, net, train_images):
     operations_per_pass, first_epoch, rows = 2 * sum(multiply_adds(net).values()), 0, []
     for stage in METHODS[config.method].stages(config):
         end_epoch = first_epoch + stage.epochs
-        steps = stage_schedule(config, stage, end_epoch, AdaptivePacing("none")).sequences["steps"]
+        steps = stage_schedule(config, stage, first_epoch, AdaptivePacing("none")).sequences["steps"]
         passes = sum(
             (train_images - validated) * passes_an_image(config, stage, value_at(steps, epoch))
             + validated * VALIDATION_PASSES

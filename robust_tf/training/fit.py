@@ -72,7 +72,7 @@ def run_stage(setup, net, stage, first_epoch, extends):
         constraint = CONSTRAINTS[stage.constraint](config, twin)
         model = stage_model(config, twin, stage, constraint, first_epoch * setup.steps_per_epoch)
     pacing = AdaptivePacing(config.adaptive if stage.adapts else "none", config.tolerance)
-    schedule = stage_schedule(config, stage, end_epoch, pacing, setup.steps_per_epoch)
+    schedule = stage_schedule(config, stage, first_epoch, pacing, setup.steps_per_epoch)
     k_at, rho_at = ramps(config, stage, first_epoch, setup.N, setup.steps_per_epoch, pacing)
     shipping = ShipForValidation(
         constraint, k_at if pacing.moves == "k" else lambda step: budget(config.ratio, setup.N), config.ema

@@ -1,7 +1,8 @@
 """Schedules of eps, the learning rate, k and rho: pure functions of the epoch or of progress.
 
-A sequence is a tuple of (epoch, value) pairs with growing epochs, from epoch 0; a value holds until the next pair.
-Epochs count from the start of the run, over all its stages.
+A sequence is a tuple of (epoch, value) pairs with growing epochs; a value holds until the next pair. Epochs of a
+sequence that the user gives count from the start of the run, over all its stages. Default and named learning rates
+begin anew in each stage (see `stage.stage_schedule`).
 """
 
 from collections.abc import Callable
@@ -22,12 +23,17 @@ def interpolated(sequence, epoch):
 
 def thirds(eps, epochs):
     """eps/3, 2 eps/3, eps in the thirds of `epochs` (thesis, 3.1); the last epoch always has eps."""
-    return tuple((min(round(third * epochs / 3), epochs - 1), eps * (third + 1) / 3) for third in range(3))
+    return tuple((min(round(third * epochs / 3), epochs - 1), eps * ((third + 1) / 3)) for third in range(3))
 
 
 def decayed(learning_rate, epochs):
     """learning_rate * 0.8^n after 10 n epochs (thesis; the factor is ours, the thesis gives none)."""
     return tuple((start, learning_rate * 0.8 ** (start // 10)) for start in range(0, max(epochs, 1), 10))
+
+
+def delayed(sequence, epochs):
+    """The sequence, `epochs` epochs later."""
+    return tuple((start + epochs, value) for start, value in sequence)
 
 
 def cubic_ratio(progress, ratio):
@@ -55,36 +61,50 @@ def one_cycle(learning_rate, epochs):
 class NamedRates:
     """A named learning-rate schedule.
 
-    pairs: (number of epochs, --learning_rate) -> sequence.
+    pairs: (name of a stage, its number of epochs, --learning_rate) -> sequence.
     smooth: whether the rate is interpolated linearly at each training step.
+    whole_run: whether it extends over the whole run; otherwise it begins anew in each stage.
     options: flags of bin/train that apply to it.
     """
 
     summary: str
     pairs: Callable
     smooth: bool = False
+    whole_run: bool = False
     options: tuple = ()
 
+
+# By stage, what the published code of Gui et al. trains with; that of "finetune" is ours.
+DENSE, L0, FACTORS = drops(0.05, (80, 120, 150)), drops(0.01, (30, 60, 90, 120)), drops(0.005, (60, 80, 120))
+ATMC_CODE = {"dense": DENSE, "natural": DENSE, "l0": L0, "finetune": L0, "atmc": FACTORS, "codebook": FACTORS}
 
 # Gui et al. train for 150 epochs. Of the plans in their Fig. 7 they print only the lengths, 200 epochs (plan 1) and 150
 # (plan 3); the drops are at the same fractions of them [ours].
 LEARNING_RATES = {
-    "thesis": NamedRates(summary="0.05, times 0.8 every 10 epochs", pairs=lambda epochs, rate: decayed(0.05, epochs)),
+    "thesis": NamedRates(
+        summary="0.05, times 0.8 every 10 epochs", pairs=lambda stage, epochs, rate: decayed(0.05, epochs)
+    ),
     "atmc": NamedRates(
         summary="0.005, divided by 10 at epochs 30, 60, 90, 120",
-        pairs=lambda epochs, rate: drops(0.005, (30, 60, 90, 120)),
+        pairs=lambda stage, epochs, rate: drops(0.005, (30, 60, 90, 120)),
     ),
     "atmc_plan_1": NamedRates(
         summary="for 200 epochs: 0.005, divided by 10 at epochs 40, 80, 120, 160",
-        pairs=lambda epochs, rate: drops(0.005, (40, 80, 120, 160)),
+        pairs=lambda stage, epochs, rate: drops(0.005, (40, 80, 120, 160)),
     ),
     "atmc_plan_3": NamedRates(
-        summary="for 150 epochs: as atmc", pairs=lambda epochs, rate: drops(0.005, (30, 60, 90, 120))
+        summary="for 150 epochs: as atmc", pairs=lambda stage, epochs, rate: drops(0.005, (30, 60, 90, 120))
+    ),
+    "atmc_code": NamedRates(
+        summary="as the published code of Gui et al.: dense stage 0.05, divided by 10 at epochs 80, 120, 150; l0 and"
+        " fine-tuning 0.01, at 30, 60, 90, 120; later stages 0.005, at 60, 80, 120",
+        pairs=lambda stage, epochs, rate: ATMC_CODE.get(stage, FACTORS),
     ),
     "one_cycle": NamedRates(
-        summary="from 0 to --learning_rate at 30 % of the epochs and back to 0",
-        pairs=lambda epochs, rate: one_cycle(rate, epochs),
+        summary="from 0 to --learning_rate at 30 % of the run's epochs and back to 0",
+        pairs=lambda stage, epochs, rate: one_cycle(rate, epochs),
         smooth=True,
+        whole_run=True,
         options=("learning_rate",),
     ),
 }

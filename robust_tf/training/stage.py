@@ -49,15 +49,12 @@ def optimizer(config):
     return chosen
 
 
-def stage_schedule(config, stage, end_epoch, pacing, steps_per_epoch=1):
-    """The Schedule of a stage that ends before `end_epoch` of the run; without attack if it trains on clean images."""
+def stage_schedule(config, stage, first_epoch, pacing, steps_per_epoch=1):
+    """The Schedule of a stage that begins at `first_epoch` of the run; without attack if it trains on clean images."""
     epochs, certifies = growing_epochs(config), LOSSES[config.loss].certifies
-    rates, steps, smooth = config.learning_rate_schedule, config.steps_schedule, ["eps"] if certifies else []
-    if isinstance(rates, str):
-        named = schedules.LEARNING_RATES[rates]
-        smooth += ["learning_rate"] if named.smooth else []
-        all_epochs = max(end_epoch, sum(stage.epochs for stage in METHODS[config.method].stages(config)))
-        rates = named.pairs(all_epochs, config.learning_rate)
+    steps, smooth = config.steps_schedule, ["eps"] if certifies else []
+    rates, interpolates = learning_rates(config, stage, first_epoch)
+    smooth += ["learning_rate"] if interpolates else []
     if isinstance(steps, str):
         steps = schedules.STEPS_SCHEDULES[steps](epochs)
     eps = config.eps_schedule or schedules.thirds(config.eps, epochs)
@@ -66,16 +63,35 @@ def stage_schedule(config, stage, end_epoch, pacing, steps_per_epoch=1):
     return Schedule(
         eps=eps if stage.adversarial else ((0, 0.0),),
         steps=(steps or ((0, config.steps),)) if stage.adversarial else ((0, 0),),
-        learning_rate=rates or schedules.decayed(config.learning_rate, end_epoch),
+        learning_rate=rates,
         pacing=pacing,
         smooth=smooth,
         steps_per_epoch=steps_per_epoch,
     )
 
 
+def learning_rates(config, stage, first_epoch):
+    """(sequence of the learning rate by epoch of the run, whether it is interpolated linearly) for a stage.
+
+    Each stage is a training of its own, with its own rate and its own drops, as in the papers. Only a sequence that the
+    user gives, and a named one for the whole run, count from the start of the run.
+    """
+    rates = config.learning_rate_schedule
+    if rates is None:
+        return schedules.delayed(schedules.decayed(config.learning_rate, stage.epochs), first_epoch), False
+    if not isinstance(rates, str):
+        return rates, False
+    named = schedules.LEARNING_RATES[rates]
+    if named.whole_run:
+        epochs = sum(each.epochs for each in METHODS[config.method].stages(config))
+        return named.pairs(stage.name, max(first_epoch + stage.epochs, epochs), config.learning_rate), named.smooth
+    return schedules.delayed(named.pairs(stage.name, stage.epochs, config.learning_rate), first_epoch), named.smooth
+
+
 def growing_epochs(config):
-    """The epochs over which eps grows by default: all but those of fine-tuning."""
-    return max(sum(stage.epochs for stage in METHODS[config.method].stages(config) if stage.eps_grows), 1)
+    """The epochs over which eps grows by default: those of a dense start, or else all but those of fine-tuning."""
+    first, *rest = METHODS[config.method].stages(config)
+    return max(first.epochs or sum(stage.epochs for stage in rest if stage.eps_grows), 1)
 
 
 def ramps(config, stage, first_epoch, N, steps_per_epoch, pacing):

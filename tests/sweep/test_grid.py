@@ -6,7 +6,11 @@ from robust_tf.flags.declare import divided, parse
 from robust_tf.refusal import Refusal
 from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.grid import cells, command_line, values_of
+from robust_tf.training.callbacks.pacing import AdaptivePacing
 from robust_tf.training.config import TrainConfig
+from robust_tf.training.methods import METHODS
+from robust_tf.training.schedules import value_at
+from robust_tf.training.stage import stage_schedule
 
 
 def test_all_combinations(tmp_path):
@@ -95,7 +99,45 @@ def test_schedules_are_cut_where_the_start_ends(tmp_path):
     assert cell.flags["eps_schedule"] == "0:0.2,2:0.3"
     assert cell.flags["learning_rate_schedule"] == "0:0.01"
     assert cell.flags["ratio_schedule"] == "0:1.0,1:0.1"
-    assert start.flags["steps_schedule"] == cell.flags["steps_schedule"] == "thesis"
+    assert start.flags["steps_schedule"] == "thesis"
+    assert cell.flags["steps_schedule"] == "0:21"
+
+
+SCHEDULES = [
+    {},
+    {"learning_rate_schedule": "atmc", "steps_schedule": "thesis"},
+    {"learning_rate_schedule": "thesis"},
+    {"learning_rate_schedule": "0:0.1,4:0.01,30:0.001", "eps_schedule": "0:0.01,3:0.05,20:0.1"},
+    {"steps_schedule": "0:1,15:3"},
+]
+
+
+@pytest.mark.parametrize("method", ["ap", "alr", "l0", "admm", "atmc"])
+@pytest.mark.parametrize("schedules", SCHEDULES)
+def test_a_sweep_schedules_as_one_run_does(tmp_path, method, schedules):
+    """eps, steps and learning rate of the dense start and of the rest are those of bin/train in every epoch."""
+    flags = {"method": method, "pretrain_epochs": "12", "epochs": "33", **schedules}
+    (start,), (cell,) = cells(flags, {}, (0,), tmp_path)
+    assert by_epoch(start.flags) + by_epoch(cell.flags) == by_epoch(flags)
+
+
+def by_epoch(flags):
+    """[(eps, steps, learning rate)] in the epochs of a run."""
+    config = parse(TrainConfig, command_line(flags))
+    found, first_epoch = [], 0
+    for stage in METHODS[config.method].stages(config):
+        sequences = stage_schedule(config, stage, first_epoch, AdaptivePacing("none")).sequences.values()
+        epochs = range(first_epoch, first_epoch + stage.epochs)
+        found += [tuple(value_at(sequence, epoch) for sequence in sequences) for epoch in epochs]
+        first_epoch += stage.epochs
+    return found
+
+
+def test_a_schedule_of_the_whole_run_leaves_no_start_to_share(tmp_path):
+    flags = {"method": "ap", "pretrain_epochs": "4", "learning_rate_schedule": "one_cycle"}
+    starts, found = cells(flags, values_of(["ratio=0.1,0.2"]), (0,), tmp_path)
+    assert starts == []
+    assert [cell.flags["pretrain_epochs"] for cell in found] == ["4", "4"]
 
 
 def test_an_impossible_combination_is_a_failed_cell(tmp_path):

@@ -51,16 +51,22 @@ def test_geometric():
 
 
 def test_one_cycle_rises_and_falls_on_lines():
-    cycle = LEARNING_RATES["one_cycle"].pairs(20, 0.2)
+    cycle = LEARNING_RATES["one_cycle"].pairs("dense", 20, 0.2)
     rates = [interpolated(cycle, epoch) for epoch in (0, 3, 6, 13, 20, 25)]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.1, 0, 0])
 
 
 def test_the_papers_plans():
-    atmc = LEARNING_RATES["atmc"].pairs(150, 9.0)
+    atmc = LEARNING_RATES["atmc"].pairs("dense", 150, 9.0)
     assert [value_at(atmc, epoch) for epoch in (0, 29, 30, 60, 149)] == pytest.approx([5e-3, 5e-3, 5e-4, 5e-5, 5e-7])
-    assert [start for start, _ in LEARNING_RATES["atmc_plan_1"].pairs(200, 9.0)] == [0, 40, 80, 120, 160]
-    thesis = LEARNING_RATES["thesis"].pairs(200, 9.0)
+    assert [start for start, _ in LEARNING_RATES["atmc_plan_1"].pairs("dense", 200, 9.0)] == [0, 40, 80, 120, 160]
+    code = LEARNING_RATES["atmc_code"].pairs
+    firsts = {
+        stage: code(stage, 200, 9.0)[0][1] for stage in ("dense", "natural", "l0", "finetune", "atmc", "codebook")
+    }
+    assert firsts == {"dense": 0.05, "natural": 0.05, "l0": 0.01, "finetune": 0.01, "atmc": 0.005, "codebook": 0.005}
+    assert [start for start, _ in code("atmc", 200, 9.0)] == [0, 60, 80, 120]
+    thesis = LEARNING_RATES["thesis"].pairs("dense", 200, 9.0)
     assert [value_at(thesis, epoch) for epoch in (0, 10, 199)] == pytest.approx([0.05, 0.04, 0.05 * 0.8**19])
 
 
