@@ -48,6 +48,7 @@ PROJECTIONS = {
     "low_rank": Projection(
         address="robust_tf.projections.low_rank:low_rank",
         summary="low rank, as thin layers (admm only)",
+        options=("rank_rule",),
         kept_by="thin layers",
         exempts_depthwise=True,
     ),
@@ -62,5 +63,17 @@ PROJECTIONS = {
         summary="irregular, with few distinct values (admm only)",
         options=("bits",),
         kept_by="centroids",
+    ),
+}
+
+# RANK_RULES[name](spectra of the layers, k) -> which rank each layer has, see low_rank.py.
+RANK_RULES = {
+    "relative": Entry(
+        address="robust_tf.projections.low_rank:relative",
+        summary="the least sum of the layers' relative errors that the budget allows",
+    ),
+    "largest": Entry(
+        address="robust_tf.projections.low_rank:largest",
+        summary="the largest singular values of all layers together (the published code of Gui et al.)",
     ),
 }

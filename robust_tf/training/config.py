@@ -9,7 +9,7 @@ from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import EPS, RATIO, SWITCH, TEXT, image_size, listed, net, one_of, real, sequence, whole
 from robust_tf.flags.meaning import ABOVE_0, UNSET
 from robust_tf.models import MODELS
-from robust_tf.projections import PROJECTIONS
+from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
 from robust_tf.training.methods import ALIASES, METHODS
@@ -67,6 +67,9 @@ class TrainConfig:
         real(0, 1, above=True),
         None,
         "funnel: least decrease of the kept fraction from layer to layer; default: ratio / (2 * number of layers)",
+    )
+    rank_rule: str = flag(
+        one_of(RANK_RULES), "relative", "how the ranks of layers follow from the budget", options=RANK_RULES
     )
     ratio: float = flag(RATIO, "0.1", "fraction of the kernel weights that is kept")
     ratio_schedule: tuple = flag(

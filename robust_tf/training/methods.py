@@ -153,7 +153,7 @@ METHODS = {
     "alr": Method(
         stages=alr,
         summary="adversarial training, factorisation into thin layers, adversarial training of those",
-        options=(*ADVERSARIAL, *COMPRESSING),
+        options=(*ADVERSARIAL, *COMPRESSING, "rank_rule"),
     ),
     "l0": Method(
         stages=l0,

@@ -48,7 +48,7 @@ def check_feasible(config, net):
         if projects:
             projection(config, net)(W, k)
         elif any(stage.prepare == "low_rank" for stage in METHODS[config.method].stages(config)):
-            ranks(W, k, depthwise(net))
+            ranks(W, k, config.rank_rule, depthwise(net))
     except ValueError as error:
         named = f"--projection={config.projection} " if projects else ""
         raise Refusal(f"{named}--ratio={config.ratio:g}: {error} (k = ratio * {count(W)} weights)") from None
