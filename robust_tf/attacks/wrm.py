@@ -10,7 +10,7 @@ def wrm(logits_fn, x, y, *, loss_weight, wrm_steps=3, deviation=1.0):
 
         loss_weight * deviation^2 * CE(x', y) - 0.5 * ||x' - x||_2^2
 
-    as in Gui et al.'s evaluation (section 4.3). Their weight for CIFAR-10, 20, applies to images in units of the data's
+    as in Gui et al.'s evaluation (section 3). Their weight for CIFAR-10, 20, applies to images in units of the data's
     standard deviation s (loss_weight=20, deviation=0.2 here); with deviation 1 the weight is in pixels.
 
     Args:

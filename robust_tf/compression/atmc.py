@@ -1,4 +1,4 @@
-"""ATMC's factorised layers W = (I + U')V + C (Gui et al., section 3 and Algorithm 1).
+"""ATMC's factorised layers W = (I + U')V + C (Gui et al., section 2 and Algorithm 1).
 
     minimise f(W) over U', V, C   subject to   sum over layers of ||U'||_0 + ||V||_0 + ||C||_0 <= k
 

@@ -51,7 +51,7 @@ class EvaluateConfig:
     bisections: int = flag(
         whole(0), "5", "bisection steps between the largest radius that fails and the smallest that fools the net"
     )
-    # WRM's defaults are those of Gui et al. (section 4.3) for grey digits, in pixels.
+    # WRM's defaults are those of Gui et al. (section 3) for grey digits, in pixels.
     loss_weight: float = flag(real(0), "1.3", "wrm: weight of the cross-entropy")
     deviation: float = flag(
         real(0, above=True),

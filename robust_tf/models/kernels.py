@@ -40,3 +40,45 @@ def multiply_adds(net):
 def count(W):
     """The number of weights of all kernels W."""
     return sum(w.shape.num_elements() for w in W)
+
+
+def shortcuts(net):
+    """Indices of kernels whose outputs are added: those of a shortcut and of the last layer of its block, as tuples.
+
+    Only layers with one input and without a kernel, such as batch norm, may stand between a kernel and the sum. A
+    shortcut without a kernel adds the output of an earlier layer, which is no layer beside the block.
+    """
+    indices = {layer.name: i for i, layer in enumerate(kernel_layers(net))}
+    found = []
+    for layer in net.layers:
+        if isinstance(layer, keras.layers.Add):
+            ends = [end for end in (kernel_before(each, indices) for each in inputs_of(layer)) if end is not None]
+            beside = [end for end in ends if not any(end in upstream(other) for other in ends)]
+            if len(ends) > 1 and len(beside) == len(ends):
+                found.append(tuple(sorted(indices[end.name] for end in ends)))
+    return tuple(found)
+
+
+def kernel_before(layer, indices):
+    """The layer with a kernel whose output alone reaches the output of `layer`; None if there is none."""
+    while layer.name not in indices:
+        before = inputs_of(layer)
+        if len(before) != 1:
+            return None
+        (layer,) = before
+    return layer
+
+
+def upstream(layer):
+    """The layers that `layer` depends on."""
+    found, new = [], inputs_of(layer)
+    while new:
+        found += new
+        new = [each for before in new for each in inputs_of(before) if each not in found]
+    return found
+
+
+def inputs_of(layer):
+    """The layers whose outputs a layer of a functional net takes."""
+    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+    return [tensor.node.layer for tensor in tensors if tensor.node.layer is not layer]

@@ -1,4 +1,4 @@
-"""LeNet of Caffe: two valid 5x5 convolutions with max pooling, two dense layers (Gui et al., section 4).
+"""LeNet of Caffe: two valid 5x5 convolutions with max pooling, two dense layers (Gui et al., section 3).
 
 430,500 kernel weights on 28x28x1 with 10 classes: 500 + 25,000 + 400,000 + 5,000.
 """

@@ -16,10 +16,12 @@ class Projection(Entry):
     kept_by: what keeps the constraint during further training: "masks" (zeros stay zero), "centroids" (equal weights
       stay equal) or "thin layers".
     exempts_depthwise: whether it takes `exempt`, the indices of kernels that it does not change.
+    pools_shortcuts: whether it takes `pooled`, the indices of kernels that are one layer to it.
     """
 
     kept_by: str = "masks"
     exempts_depthwise: bool = False
+    pools_shortcuts: bool = False
 
 
 PROJECTIONS = {
@@ -38,6 +40,7 @@ PROJECTIONS = {
         summary="fractions that decrease with depth",
         options=("delta",),
         exempts_depthwise=True,
+        pools_shortcuts=True,
     ),
     "redundant": Projection(
         address="robust_tf.projections.redundant:redundant",

@@ -6,18 +6,20 @@ import tensorflow as tf
 from robust_tf.projections.irregular import top
 
 
-def funnel(kernels, k, delta=None, exempt=()):
+def funnel(kernels, k, delta=None, exempt=(), pooled=()):
     """argmin_Z sum_l ||W_l - Z_l||^2  s.t.  m_l/d_l - m_{l+1}/d_{l+1} >= delta > 0,  sum_l m_l <= k,  m_l = ||Z_l||_0.
 
     The numbers m_l come from a Lagrange multiplier for the budget and dynamic programming along the chain of layers;
     the rest of the budget goes to the largest weights that the chain allows. Exact for budgets that some multiplier
-    meets, otherwise approximate. Each kernel keeps its m_l largest |w|.
+    meets, otherwise approximate. Each layer keeps its m_l largest |w|. Kernels that are pooled count as one layer.
 
     Args:
       kernels: list of tensors W_l with d_l weights, N together, in forward order.
       k: weights to keep, an int; N means dense.
       delta: smallest decrease of the kept fraction from layer to layer; None means k / (2 N L) for L layers.
       exempt: indices of kernels that stay dense, are not part of the chain, and count towards k.
+      pooled: tuples of indices of kernels side by side in the net, as a shortcut and its block: one layer of the chain,
+        at the place of the last of them.
 
     Returns:
       list of tensors Z_l with the shapes of W_l. Raises ValueError if no fractions in [0, 1] fit delta and k.
@@ -25,16 +27,25 @@ def funnel(kernels, k, delta=None, exempt=()):
     N = sum(w.shape.num_elements() for w in kernels)
     if k >= N:
         return [tf.convert_to_tensor(w) for w in kernels]
-    chain = [i for i in range(len(kernels)) if i not in exempt]
+    chain = layers(len(kernels), exempt, pooled)
     dense = sum(kernels[i].shape.num_elements() for i in exempt)
     if delta is None:
         delta = k / N / (2 * len(chain))
-    squares = [np.sort(np.square(np.asarray(kernels[i], np.float64)).ravel())[::-1] for i in chain]
-    m = dict(zip(chain, shares(squares, int(k) - dense, delta, int(k))))
-    return [
-        w * tf.reshape(top(tf.reshape(tf.abs(w), [-1]), m[i]), w.shape) if i in m else tf.convert_to_tensor(w)
-        for i, w in enumerate(kernels)
-    ]
+    W = [tf.concat([tf.reshape(kernels[i], [-1]) for i in layer], 0) for layer in chain]
+    squares = [np.sort(np.square(np.asarray(w, np.float64)))[::-1] for w in W]
+    Z = [tf.convert_to_tensor(w) for w in kernels]
+    for layer, w, m in zip(chain, W, shares(squares, int(k) - dense, delta, int(k))):
+        sizes = [kernels[i].shape.num_elements() for i in layer]
+        for i, z in zip(layer, tf.split(w * top(tf.abs(w), m), sizes)):
+            Z[i] = tf.reshape(z, kernels[i].shape)
+    return Z
+
+
+def layers(count, exempt, pooled):
+    """The chain: tuples of indices of kernels, from the first layer to the last."""
+    together = {i: tuple(sorted(set(group) - set(exempt))) for group in pooled for i in group}
+    chain = {together.get(i, (i,)) for i in range(count) if i not in exempt}
+    return sorted(chain, key=max)
 
 
 def shares(squares, budget, delta, k=None, grid=4096):

@@ -1,4 +1,4 @@
-"""Low rank: kernels that are products of two thin matrices (ALR of Gui et al., section 4).
+"""Low rank: kernels that are products of two thin matrices (ALR of Gui et al., section 3).
 
 The paper factorises into separable filters (Tai et al.); here, as in the paper's code, it is a plain SVD.
 """

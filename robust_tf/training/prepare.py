@@ -19,7 +19,7 @@ def prune(config, net, k):
 
 
 def factorise_low_rank(config, net, k):
-    """Replaces layers by two thin ones each, with k kernel weights in all (ALR: Gui et al., section 4)."""
+    """Replaces layers by two thin ones each, with k kernel weights in all (ALR: Gui et al., section 3)."""
     rank = dict(zip(kernel_layers(net), ranks(kernels(net), k, config.rank_rule, depthwise(net))))
     return split(net, {layer.name: factors(layer.kernel, r) for layer, r in rank.items() if r is not None})
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import tensorflow as tf
 
-from robust_tf.models.kernels import count, is_depthwise, kernel_layers, kernels
+from robust_tf.models.kernels import count, is_depthwise, kernel_layers, kernels, shortcuts
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.low_rank import ranks
 from robust_tf.refusal import Refusal
@@ -29,6 +29,7 @@ def projection(config, net):
     entry, exempt = PROJECTIONS[config.projection], depthwise(net)
     options = {name: getattr(config, name) for name in entry.options}
     options |= {"exempt": exempt} if entry.exempts_depthwise else {}
+    options |= {"pooled": shortcuts(net)} if entry.pools_shortcuts else {}
     project = partial(entry.resolve(), **options)
 
     def on_kernels(W, k):

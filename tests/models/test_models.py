@@ -5,7 +5,7 @@ import pytest
 import tf_keras as keras
 
 from robust_tf.models import MODELS
-from robust_tf.models.kernels import count, kernels, multiply_adds
+from robust_tf.models.kernels import count, kernel_layers, kernels, multiply_adds, shortcuts
 from robust_tf.models.load import load_net
 
 # (net, width): kernel weights, all trainable variables, multiply-adds of an image; 10 classes.
@@ -101,3 +101,29 @@ def test_shufflenet_v2_has_the_papers_widths_or_narrower():
 
     with pytest.raises(Refusal, match="--width"):
         MODELS["shufflenet_v2"]((32, 32, 3), 10, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("lenet", []),
+        ("mobilenet_v1", []),
+        ("resnet8", ["stage2_block1", "stage3_block1"]),
+        ("wrn_10_1", ["stage2_block1", "stage3_block1"]),  # the first block adds the stem's output itself
+    ],
+)
+def test_shortcuts_are_beside_the_last_layer_of_their_block(name, blocks):
+    net = MODELS[name](SHAPES.get(name, (32, 32, 3)), 10)
+    names = [layer.name for layer in kernel_layers(net)]
+    found = [{names[i] for i in group} for group in shortcuts(net)]
+    assert found == [{f"{block}_conv2", f"{block}_shortcut"} for block in blocks]
+
+
+def test_the_shortcuts_of_mobilenet_v2():
+    """Convolutions where the width changes within a stage; others add the block's input itself."""
+    net = MODELS["mobilenet_v2"]((32, 32, 3), 10)
+    names = [layer.name for layer in kernel_layers(net)]
+    groups = [{names[i] for i in group} for group in shortcuts(net)]
+    convolutions = [name for name in names if "shortcut" in name]
+    assert [group & set(convolutions) for group in groups] == [{name} for name in convolutions]
+    assert all(len(group) == 2 for group in groups)

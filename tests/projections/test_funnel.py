@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robust_tf.projections.funnel import funnel, shares, tightest
+from robust_tf.projections.funnel import funnel, layers, shares, tightest
 
 
 def falls(m, d, delta):
@@ -95,3 +95,19 @@ def test_what_does_not_fit_is_said():
 def test_the_tightest_chain():
     np.testing.assert_array_equal(tightest(np.array([4, 4]), 0.5), [3, 1])
     np.testing.assert_array_equal(tightest(np.array([10, 10, 10]), 0.1), [3, 2, 1])
+
+
+def test_pooled_kernels_are_one_layer():
+    """At the place of the last; the largest of both together stay."""
+    rng = np.random.default_rng(0)
+    W = [tf.constant(rng.normal(size=size), tf.float32) for size in (12, 20, 8, 10)]
+    Z = funnel(W, 25, delta=0.1, pooled=((0, 2),))
+    kept = [np.count_nonzero(z) for z in Z]
+    assert sum(kept) == 25
+    assert kept[1] / 20 - 0.1 >= (kept[0] + kept[2]) / 20 >= kept[3] / 10 + 0.1
+    w, z = (np.abs(np.concatenate([each[0], each[2]])) for each in (W, Z))
+    assert w[z > 0].min() > w[z == 0].max()
+
+
+def test_a_chain_without_what_is_exempt():
+    assert layers(6, (1, 4), ((0, 2), (3, 4))) == [(0, 2), (3,), (5,)]

@@ -1,4 +1,4 @@
-"""generalise: accuracy under FGSM, IFGSM and WRM, which training did not use (Gui et al., 4.3).
+"""generalise: accuracy under FGSM, IFGSM and WRM, which training did not use (Gui et al., section 3).
 
 No radius bounds WRM, so accuracy under it is no worst case within eps; the mean size of the perturbations is shown too.
 """

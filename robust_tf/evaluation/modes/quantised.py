@@ -1,4 +1,4 @@
-"""quantised: accuracies after 8-bit post-training quantisation of the kernels (Gui et al., section 4)."""
+"""quantised: accuracies after 8-bit post-training quantisation of the kernels (Gui et al., section 3)."""
 
 import numpy as np
 import tf_keras as keras
@@ -88,7 +88,7 @@ def by_quantiser(runs):
     chart = bars(rows, ("net", None), ("accuracy", "accuracy on test images"), "under", "%")
     caption = (
         "float32: without quantisation. Symmetric quantisation keeps weights that are zero; min-max quantisation does"
-        " not (Gui et al., section 4)."
+        " not (Gui et al., section 3)."
     )
     return Figure("quantised", "Accuracy with 8-bit kernels", caption, chart=chart)
 
