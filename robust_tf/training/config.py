@@ -12,7 +12,7 @@ from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
-from robust_tf.training.methods import ALIASES, METHODS
+from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES
 
 
@@ -144,7 +144,10 @@ class TrainConfig:
         whole(0),
         "0",
         "atmc: epochs after the main stage with 2^bits values in each factor and fixed assignments",
-        options={ABOVE_0: ("bits",)},
+        options={ABOVE_0: ("bits", "codebook_stage")},
+    )
+    codebook_stage: str = flag(
+        one_of(CODEBOOK_STAGES), "centroids", "atmc: how the factors get 2^bits values", options=CODEBOOK_STAGES
     )
     project_every: int = flag(whole(1), "1", "training steps between projections onto the k largest weights")
     thin_layers: bool = flag(

@@ -5,9 +5,11 @@ admm       by a penalty towards the projection (thesis, Algorithm 1)
 masks      by fixed zeros, with tensorflow-model-optimization's wrappers
 projected  by projection onto the k largest weights of all kernels, or of all factors of ATMC (Gui et al., Algorithm 1)
 centroids  by equal weights wherever the codebook has assigned the same value
+codebook   by a penalty towards the k largest entries of ATMC's factors, each factor of 2^bits values
 """
 
 import dataclasses
+from functools import partial
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -17,6 +19,8 @@ from robust_tf.compression import atmc, masks
 from robust_tf.compression.admm import Admm
 from robust_tf.compression.centroids import Centroids
 from robust_tf.models.kernels import kernels
+from robust_tf.projections import PROJECTIONS
+from robust_tf.training.methods import CODEBOOK_STAGES
 from robust_tf.training.projection import projection
 
 
@@ -115,6 +119,13 @@ def projected(config, net):
     return attacked_plain(constraint, net)
 
 
+def codebook(config, net):
+    """ADMM on all factors: Z is the k-means codebook of W + U, with one centre at zero."""
+    project = partial(PROJECTIONS["codebook"].resolve(), bits=config.bits)
+    rho = CODEBOOK_STAGES["admm"].facts["rho"]
+    return attacked_plain(from_admm(Admm(atmc.factors(net), project, rho)), net)
+
+
 def centroids(config, net):
     values = Centroids(atmc.factors(net))
     constraint = WeightConstraint(
@@ -123,4 +134,11 @@ def centroids(config, net):
     return attacked_plain(constraint, net)
 
 
-CONSTRAINTS = {"": unconstrained, "admm": admm, "masks": masked, "projected": projected, "centroids": centroids}
+CONSTRAINTS = {
+    "": unconstrained,
+    "admm": admm,
+    "masks": masked,
+    "projected": projected,
+    "centroids": centroids,
+    "codebook": codebook,
+}

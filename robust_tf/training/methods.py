@@ -31,6 +31,8 @@ class Stage:
     k_falls: whether k falls from all weights to its final value; otherwise it has that value from the start.
     adapts: whether --adaptive may delay eps or k in it.
     k_every_step: whether k falls at each training step, if it falls; else at the updates of the constraint.
+    rho: ADMM's penalty weight, constant; None for --rho to --rho_max.
+    interval: training steps between updates of the constraint; None for as configured.
     eps_grows: whether the default schedules of eps and steps include it.
     """
 
@@ -42,6 +44,8 @@ class Stage:
     k_falls: bool = False
     adapts: bool = False
     k_every_step: bool = False
+    rho: float | None = None
+    interval: int | None = None
     eps_grows: bool = True
 
 
@@ -122,16 +126,35 @@ def admm(config):
 
 
 def atmc(config):
-    shared = {"prepare": "cluster"} if config.codebook_epochs else {}
+    codebook = CODEBOOK_STAGES[config.codebook_stage].facts if config.codebook_epochs else {}
     projected = {"constraint": "projected", "k_every_step": True}
     return [
         Stage("dense", config.pretrain_epochs),
         Stage("l0", 0 if config.one_shot else config.l0_epochs, k_falls=True, **projected),
         Stage("atmc", config.epochs, prepare="factorise", k_falls=config.one_shot, **projected),
-        Stage("codebook", config.codebook_epochs, constraint="centroids", eps_grows=False, **shared),
+        Stage("codebook", config.codebook_epochs, eps_grows=False, **codebook),
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CodebookStage:
+    """How atmc's last stage trains factors of 2^bits values; facts: fields of its `Stage`."""
+
+    summary: str
+    facts: dict
+    options: tuple = ()
+
+
+CODEBOOK_STAGES = {
+    "centroids": CodebookStage(
+        summary="k-means once, then training of the values with fixed assignments",
+        facts={"prepare": "cluster", "constraint": "centroids"},
+    ),
+    "admm": CodebookStage(
+        summary="ADMM towards k-means of W + U every 5 training steps, rho 0.1 (the published code of Gui et al.)",
+        facts={"constraint": "codebook", "rho": 0.1, "interval": 5},
+    ),
+}
 ADVERSARIAL = ("loss", "eps_schedule")
 COMPRESSING = ("ratio", "pretrain_epochs")
 METHODS = {

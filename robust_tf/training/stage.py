@@ -107,6 +107,8 @@ def ramps(config, stage, first_epoch, N, steps_per_epoch, pacing):
         return budget(schedules.cubic_ratio(step / total, config.ratio), N)
 
     def rho_at(step):
+        if stage.rho is not None:
+            return stage.rho
         return schedules.geometric(min(step / total, 1), config.rho, config.rho_max)
 
     return k_at, rho_at
@@ -116,7 +118,7 @@ def interval(config, stage, steps_per_epoch):
     """Training steps between updates of the weight constraint."""
     if stage.k_falls and stage.k_every_step:
         return 1
-    return config.admm_interval or steps_per_epoch
+    return stage.interval or config.admm_interval or steps_per_epoch
 
 
 def k_final_epoch(config, stage, first_epoch):

@@ -11,6 +11,7 @@ import tf_keras as keras
 from rich.console import Console
 
 from robust_tf.attacks import AUTOATTACK
+from robust_tf.compression import atmc
 from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import MODES
@@ -19,6 +20,7 @@ from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.modes import ensemble
 from robust_tf.evaluation.modes.ensemble import mixture
 from robust_tf.evaluation.modes.minimal import quantile
+from robust_tf.evaluation.modes.quantised import quantised
 from robust_tf.evaluation.modes.tflite import file_signs, files, straight_through
 from robust_tf.evaluation.settings import resolved
 from robust_tf.evaluation.subject import Subject
@@ -224,6 +226,25 @@ def test_quantised_nets(subject_of):
     assert record.clean_accuracy == of["float32"].clean_accuracy
     assert "min_max" in shown
     np.testing.assert_array_equal(subject.net.get_weights()[0], w)  # the net itself is left alone
+
+
+def test_the_factors_of_atmc_are_quantised_too(subject_of):
+    """U' = 0 and C = 0 leave V, the kernel itself; with entries in all of them the two nets differ."""
+    net = linear_net(3)
+    subject = subject_of(net)
+    factorised = atmc.factorise(net)
+    factorised.save(subject.run.factorised_path)
+    same = quantised(subject)
+    assert list(same) == ["symmetric", "min_max", "symmetric, factors", "min_max, factors"]
+    for name in ("symmetric", "min_max"):
+        np.testing.assert_allclose(kernels(same[name])[0], kernels(same[f"{name}, factors"])[0], atol=1e-6)
+    layer = factorised.layers[-1]
+    layer.U.assign(0.1 * tf.eye(3))
+    layer.C.assign(0.01 * tf.ones_like(layer.C))
+    factorised.save(subject.run.factorised_path)
+    V, U, C = (symmetric(w.numpy()) for w in (layer.kernel, layer.U, layer.C))
+    (found,) = kernels(quantised(subject)["symmetric, factors"])
+    np.testing.assert_allclose(found, V @ (np.eye(3) + U) + C, atol=1e-6)
 
 
 def test_usefulness_needs_two_classes(subject_of):

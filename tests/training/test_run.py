@@ -17,10 +17,12 @@ import tf_keras as keras
 
 from robust_tf.certification.certified import certified
 from robust_tf.commands import train as command
+from robust_tf.compression import atmc
 from robust_tf.data import DATASETS
 from robust_tf.data.pipeline import split_validation
 from robust_tf.flags.declare import parse
 from robust_tf.models.kernels import kernels
+from robust_tf.models.load import load_net
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
 from robust_tf.refusal import Refusal
@@ -30,7 +32,7 @@ from robust_tf.training.callbacks.progress import EpochReport
 from robust_tf.training.callbacks.schedule import Schedule
 from robust_tf.training.callbacks.stopping import Stopped
 from robust_tf.training.config import TrainConfig
-from robust_tf.training.methods import METHODS
+from robust_tf.training.methods import CODEBOOK_STAGES, METHODS
 from robust_tf.training.projection import projection
 from robust_tf.training.rundir import RunDirectory
 
@@ -90,6 +92,8 @@ def test_recipes_read_like_the_papers():
     staged = [start, ("l0", 1, True, "", "projected", True), ("atmc", 5, True, "factorise", "projected", False)]
     assert stages("atmc") == staged
     assert stages("atmc", "--codebook_epochs=4") == [*staged, ("codebook", 4, True, "cluster", "centroids", False)]
+    published = [*staged, ("codebook", 4, True, "", "codebook", False)]
+    assert stages("atmc", "--codebook_epochs=4", "--codebook_stage=admm") == published
     assert stages("atmc", "--one_shot") == [start, ("atmc", 5, True, "factorise", "projected", True)]
 
 
@@ -155,6 +159,20 @@ def test_a_net_trained_on_interval_bounds_says_what_is_certified(tmp_path):
     proven = certified(load(workdir), *held_out, asked.eps, "linf")
     assert summary.certified_accuracy == proven.mean() > 0
     assert summary.certified_accuracy == pytest.approx(max(row.val_certified_accuracy for row in rows[3:]), abs=1e-6)
+
+
+@pytest.mark.parametrize("stage", CODEBOOK_STAGES)
+def test_eight_bits_of_atmc_are_few_values_within_the_budget(tmp_path, stage):
+    """In 2 bits here: every factor has at most 4 values, zero among them, and all together k non-zeros."""
+    flags = ["--method=atmc", "--epochs=1", "--codebook_epochs=2", "--bits=2", f"--codebook_stage={stage}"]
+    run = RunDirectory(train(config(tmp_path / "run", *flags)))
+    found = atmc.factors(load_net(run.factorised_path))
+    assert all(len(np.unique(factor)) <= 4 for factor in found)
+    k = sum(np.count_nonzero(factor) for factor in found)
+    assert 0 < k <= round(0.05 * run.summary().kernels_total)
+    assert k == run.summary().factors.nonzero
+    rho = [row.rho for row in run.history() if row.stage == "codebook"]
+    assert rho[-1] == (pytest.approx(0.1) if stage == "admm" else None)
 
 
 def test_one_shot_ends_with_the_hard_projection(tmp_path):

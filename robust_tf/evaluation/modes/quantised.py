@@ -1,21 +1,26 @@
-"""quantised: accuracies after 8-bit post-training quantisation of the kernels (Gui et al., section 3)."""
+"""quantised: accuracies after 8-bit post-training quantisation (Gui et al., section 3).
+
+Of the kernels; of a net of ATMC also of its factors U', V and C, which is what the paper stores in 8 bits.
+"""
 
 import numpy as np
 import tf_keras as keras
 from rich.table import Table
 
+from robust_tf.compression import atmc
 from robust_tf.compression.quantise import QUANTISERS
 from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.modes.attacks import settings_in_words
 from robust_tf.evaluation.sanity import sanity_flags
 from robust_tf.models.kernels import kernels
+from robust_tf.models.load import load_net
 from robust_tf.records.evaluation import QuantisedNet
 from robust_tf.terminal import progress_bar
 
 
 def measure(subject, config, record_path):
-    nets = {"float32": subject.net} | {name: with_8_bit_kernels(subject.net, each) for name, each in QUANTISERS.items()}
+    nets = {"float32": subject.net, **quantised(subject)}
     found, flags = {}, []
     with progress_bar() as progress:
         task = progress.add_task(
@@ -45,6 +50,18 @@ def measure(subject, config, record_path):
         flags=tuple(flags),
         seconds=round(sum(each.seconds for each in found.values()), 2),
     )
+
+
+def quantised(subject):
+    """{name: net}: each quantiser applied to the kernels, and to the factors if the run has them."""
+    nets = {name: with_8_bit_kernels(subject.net, quantiser) for name, quantiser in QUANTISERS.items()}
+    if subject.run.factorised_path.exists():
+        for name, quantiser in QUANTISERS.items():
+            factorised = load_net(subject.run.factorised_path)
+            for factor in atmc.factors(factorised):
+                factor.assign(quantiser(factor.numpy()))
+            nets[f"{name}, factors"] = atmc.plain(factorised)
+    return nets
 
 
 def with_8_bit_kernels(net, quantiser):
