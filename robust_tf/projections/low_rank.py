@@ -54,7 +54,8 @@ def ranks(kernels, k, rank_rule="relative", exempt=()):
 class Spectrum:
     """The choices for a layer, from rank 1 upwards; the last one is the whole kernel.
 
-    costs: weights of each choice. energies: ||Z_l||^2 / ||W_l||^2, the part of the squared singular values that it keeps.
+    costs: weights of each choice.
+    energies: ||Z_l||^2 / ||W_l||^2 of each choice, the part of the squared singular values that it keeps.
     values: the singular values; none if the layer is exempt.
     """
 

@@ -48,7 +48,7 @@ def check_feasible(config, net):
             raise ValueError("expected k >= 1; got 0")
         if projects:
             projection(config, net)(W, k)
-        elif any(stage.prepare == "low_rank" for stage in METHODS[config.method].stages(config)):
+        elif "rank_rule" in METHODS[config.method].options:
             ranks(W, k, config.rank_rule, depthwise(net))
     except ValueError as error:
         named = f"--projection={config.projection} " if projects else ""
