@@ -13,7 +13,8 @@ class SweepConfig:
     It also takes every flag of bin/train except --workdir, --seed and --dry_run, for all runs; a run leaves out flags
     that do not apply to it. With --pretrain_epochs, runs that differ only in compression start from the same dense net,
     which is trained once, as its own run. A schedule given as epoch:value,... is split where the dense run ends;
-    default and named schedules start again after it, except that of eps, which then stays at its final value.
+    default and named learning rates start again after it, as in each stage of one run; eps and the attack's steps then
+    stay at their final values. Runs with a schedule for the whole run (one_cycle) share no dense run.
     """
 
     workdir: str = flag(TEXT, None, "folder of the sweep; default: runs/sweep-NAME, named after the flags")

@@ -96,13 +96,15 @@ class TrainConfig:
     eps_schedule: tuple = flag(
         sequence(EPS),
         None,
-        "schedule of the attack radius; default: eps/3, 2 eps/3, eps in the thirds of the epochs before fine-tuning",
+        "schedule of the attack radius; default: eps/3, 2 eps/3, eps in the thirds of the dense epochs before the main"
+        " stage, or without those of all epochs before fine-tuning",
     )
     steps: int = flag(whole(0), "7", "gradient steps of the training attack")
     steps_schedule: tuple = flag(
         sequence(whole(0), STEPS_SCHEDULES),
         None,
-        "schedule of the gradient steps; thesis: 7, 14, 21 within each third of the epochs; default: always --steps",
+        "schedule of the gradient steps; thesis: 7, 14, 21 within each third of the epochs in which eps grows;"
+        " default: always --steps",
         options={UNSET: ("steps",)},
     )
     alpha: float = flag(real(0), None, "step size in pixels; default: min(eps, 2.5 eps / steps)")
@@ -159,7 +161,8 @@ class TrainConfig:
     learning_rate_schedule: tuple = flag(
         sequence(real(0), LEARNING_RATES),
         None,
-        "learning-rate schedule; default: --learning_rate, times 0.8 every 10 epochs",
+        "learning-rate schedule; default: --learning_rate, times 0.8 every 10 epochs; the default and named schedules,"
+        " except one_cycle, begin anew in each stage; epoch:value counts from the start of the run",
         options={UNSET: ("learning_rate",), **LEARNING_RATES},
     )
     weight_decay: float = flag(

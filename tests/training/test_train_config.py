@@ -118,5 +118,7 @@ def test_flags_that_do_not_go_together(flags, message):
 def test_named_plans():
     assert parse(TrainConfig, ["--learning_rate_schedule=atmc_plan_1"]).learning_rate_schedule == "atmc_plan_1"
     assert parse(TrainConfig, ["--steps_schedule=thesis"]).steps_schedule == "thesis"
-    with pytest.raises(Refusal, match="one of thesis, atmc, atmc_plan_1, atmc_plan_3, one_cycle, or epoch:value"):
+    with pytest.raises(
+        Refusal, match="one of thesis, atmc, atmc_plan_1, atmc_plan_3, atmc_code, one_cycle, or epoch:value"
+    ):
         parse(TrainConfig, ["--learning_rate_schedule=mine"])
