@@ -57,7 +57,8 @@ def pgd(
             tape.watch(x_adv)
             loss = tf.reduce_sum(objective(logits_fn(x_adv)))
         moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv, unconnected_gradients="zero"))
-        return tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0)
+        # A net that was traced for images of any size has gradients of unknown shape, which the loop refuses.
+        return tf.ensure_shape(tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0), x_adv.shape)
 
     # Keras traces train_step without AutoGraph, hence an explicit tf.while_loop.
     step = lambda t, x_adv: (t + 1, ascend(x_adv))

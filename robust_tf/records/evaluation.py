@@ -105,6 +105,7 @@ class Ensemble(Evaluation):
     alpha: float
     restarts: int
     crafted_on: CraftedOn
+    crafted_on_by_cw: CraftedOn | None = None
     robust_accuracy: Share
 
     @staticmethod
