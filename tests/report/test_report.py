@@ -12,6 +12,7 @@ from robust_tf.drawing.figures import Missing
 from robust_tf.drawing.papers import printed
 from robust_tf.drawing.words import described, number, percent
 from robust_tf.evaluation import MODES
+from robust_tf.evaluation.modes.quantised import as_printed
 from robust_tf.flags.declare import parse
 from robust_tf.records.record import write
 from robust_tf.report import SECTIONS
@@ -192,3 +193,12 @@ def test_what_the_papers_print():
     assert (row["clean"], row["pgd"], row["cw"]) == (85.6, 82.2, 78.0)
     row = next(r for r in printed("atmc_tables_7_to_10") if (r["method"], r["ratio"]) == ("atmc", 0.01))
     assert (row["clean"], row["ifgsm"]) == (0.9061, 0.7087)
+    assert (row["clean_8bit"], row["ifgsm_8bit"]) == (0.9054, 0.7079)
+
+
+def test_8_bit_nets_as_printed_stand_beside_a_run_of_such_a_net(runs):
+    assert as_printed(runs) == []
+    runs[0].config = dataclasses.replace(runs[0].config, dataset="cifar10", model="resnet34")
+    (figure,) = as_printed(runs)
+    assert len(figure.rows) == 22
+    assert ("resnet34", "ap", "1.0%", "90.11%", "69.01%", "15.40%", "1.78%") in [tuple(row) for row in figure.rows]

@@ -10,6 +10,8 @@ from rich.table import Table
 from robust_tf.compression import atmc
 from robust_tf.compression.quantise import QUANTISERS
 from robust_tf.drawing.figures import Figure, Missing, bars
+from robust_tf.drawing.papers import printed
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.modes.attacks import settings_in_words
 from robust_tf.evaluation.sanity import sanity_flags
@@ -110,4 +112,19 @@ def by_quantiser(runs):
     return Figure("quantised", "Accuracy with 8-bit kernels", caption, chart=chart)
 
 
-FIGURES = (by_quantiser,)
+def as_printed(runs):
+    """Tables 7 to 10 for the runs' nets: accuracies in float32 and after 8-bit quantisation; nothing for other nets."""
+    nets = {(run.config.dataset, run.config.model) for run in runs if run.config and run.records("quantised")}
+    rows = [
+        (row["model"], row["method"], f"{row['ratio']:.1%}", *(percent(row[name]) for name in PRINTED))
+        for row in printed("atmc_tables_7_to_10")
+        if (row["dataset"], row["model"]) in nets
+    ]
+    columns = ("net", "method", "kept", "clean", "IFGSM", "clean, 8 bits", "IFGSM, 8 bits")
+    caption = "Their post-training quantiser does not keep zeros; ATMC is trained with 8 bits."
+    title = "8-bit nets as printed in Gui et al., tables 7 to 10"
+    return [Figure("quantised-printed", title, caption, columns=columns, rows=rows)] if rows else []
+
+
+PRINTED = ("clean", "ifgsm", "clean_8bit", "ifgsm_8bit")
+FIGURES = (by_quantiser, as_printed)
