@@ -172,7 +172,7 @@ def test_two_values_of_one_name(tmp_path):
         cells({}, values_of(["init_from=a/b,a_b"]), (0,), tmp_path)
 
 
-def test_whose_flag_it_is(tmp_path):
+def test_flags_are_divided_between_sweep_and_training(tmp_path):
     file = tmp_path / "a.cfg"
     file.write_text("--ratio=0.1\n--conv_relu\n")
     argv = [

@@ -1,4 +1,4 @@
-"""A job's commands: done once for a net, gone on with after a failure, and none outlives its worker."""
+"""A job's commands: each is run once for a net and resumed after a failure; no command outlives its worker."""
 
 from robust_tf.sweep.job import DONE, STOPPED, Job, finish, last_line
 

@@ -1,4 +1,4 @@
-"""Gradients that a machine computes wrongly are found, and those of the registered nets are none of them."""
+"""Gradients that TensorFlow computes wrongly on a machine are found; the registered nets have no such gradients."""
 
 import subprocess
 import sys
