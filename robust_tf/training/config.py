@@ -134,6 +134,9 @@ class TrainConfig:
     extend_while_improving: bool = flag(
         SWITCH, "false", "extend the last stage, epoch by epoch, while the adversarial validation loss falls"
     )
+    stop_on_explosion: bool = flag(
+        SWITCH, "true", "end training where the adversarial loss explodes; NaN and infinity always end it"
+    )
     one_shot: bool = flag(
         SWITCH, "false", "atmc: factorise before k falls, without --l0_epochs", options={"false": ("l0_epochs",)}
     )

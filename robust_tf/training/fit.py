@@ -145,7 +145,7 @@ def fit_epochs(setup, model, start, steps_done, end, callbacks):
 
 def ending(config, stage, first_epoch, end_epoch, extends, history, best, progress, manager):
     """The callbacks that may end a stage early or extend it; before `Checkpoints`, so that it saves no exploded net."""
-    callbacks = [Explosion(history, first_epoch, stage.adversarial, manager)]
+    callbacks = [Explosion(history, first_epoch, stage.adversarial, manager, config.stop_on_explosion)]
     if stage.adversarial and TRAINING_ATTACKS[config.attack].single_step:
         callbacks.append(CatastrophicOverfitting(history, first_epoch, best, progress.console))
     if extends:

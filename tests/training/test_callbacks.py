@@ -178,6 +178,16 @@ def test_an_explosion_is_twice_a_guess_and_twice_the_best(small_net, tmp_path, e
         watch.on_epoch_end(len(earlier), {"adversarial_loss": loss})
 
 
+def test_an_explosion_is_recorded_where_it_does_not_end_training(small_net, tmp_path):
+    """But not what is not finite."""
+    watch = Explosion(history_of(tmp_path / "history.csv", [0.5]), 0, stops=False)
+    watch.set_model(RobustModel(small_net, eps=0.1))
+    watch.on_epoch_end(1, {"adversarial_loss": 1e6, "val_adversarial_loss": 1e9})
+    small_net.get_layer("logits").bias.assign([float("nan")] * 3)
+    with pytest.raises(TrainingFailed, match="logits/bias became NaN or infinite in epoch 2"):
+        watch.on_epoch_end(1, {"adversarial_loss": 1e6})
+
+
 def test_k_stands_still_while_the_loss_is_too_high():
     pacing = AdaptivePacing("k", tolerance=0.1)
     stood = []

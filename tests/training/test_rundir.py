@@ -136,6 +136,7 @@ def test_default_name_follows_the_configuration():
     first, again, other = parse(TrainConfig, []), parse(TrainConfig, ["--epochs=99"]), parse(TrainConfig, ["--seed=1"])
     assert default_path(first) == default_path(again) != default_path(other)
     assert default_path(first).name.startswith("digits-lenet-admm-")
+    assert default_path(parse(TrainConfig, ["--eps=0.1"])) == default_path(first)  # the data set's
     assert dataclasses.replace(first, workdir="x") != first
 
 

@@ -22,11 +22,14 @@ class Explosion(keras.callbacks.Callback):
       first_epoch: of the stage.
       adversarial: whether the stage trains on adversarial images; only then is the validation loss checked.
       manager: the CheckpointManager, or None.
+      stops: whether a loss that explodes ends training; otherwise only what is not finite does, and history.csv shows
+        the explosion (thesis, figures 4.4 and B.4).
     """
 
-    def __init__(self, history, first_epoch, adversarial=True, manager=None):
+    def __init__(self, history, first_epoch, adversarial=True, manager=None, stops=True):
         super().__init__()
         self.history, self.first_epoch, self.adversarial, self.manager = history, first_epoch, adversarial, manager
+        self.stops = stops
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -44,6 +47,10 @@ class Explosion(keras.callbacks.Callback):
         for w in self.model.net.weights:  # the loss may be finite all the same: ReLU turns NaN into 0
             if not bool(tf.reduce_all(tf.math.is_finite(tf.cast(w, tf.float32)))):
                 self._fail(f"{w.name.split(':')[0]} became NaN or infinite in epoch {epoch + 1}")
+        if self.stops:
+            self._check_losses(epoch, logs)
+
+    def _check_losses(self, epoch, logs):
         earlier = [row.adversarial_loss for row in self.history.stage_rows(self.first_epoch, epoch)]
         guess = math.log(self.model.net.output_shape[-1])
         if earlier and logs["adversarial_loss"] > 2 * max(guess, min(earlier)):
