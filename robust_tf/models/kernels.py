@@ -73,8 +73,10 @@ def upstream(layer):
     """The layers that `layer` depends on."""
     found, new = [], inputs_of(layer)
     while new:
-        found += new
-        new = [each for before in new for each in inputs_of(before) if each not in found]
+        before = new.pop()
+        if before not in found:  # it may be reached on several paths
+            found.append(before)
+            new += inputs_of(before)
     return found
 
 
