@@ -7,8 +7,11 @@ import pytest
 import tf_keras as keras
 
 from robust_tf.data import described
-from robust_tf.flags.declare import parse
+from robust_tf.flags.declare import divided, parse
 from robust_tf.models.build import build
+from robust_tf.sweep.config import SweepConfig
+from robust_tf.sweep.grid import command_line
+from robust_tf.sweep.plan import plan
 from robust_tf.training.callbacks.pacing import AdaptivePacing
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs
@@ -21,7 +24,13 @@ SHARED = (
     "common.cfg", "thesis.cfg", "atmc.cfg", "atmc_code.cfg", "atmc_mnist.cfg", "atmc_cifar10.cfg", "atmc_svhn.cfg",
     "atmc_stl10.cfg",
 )  # fmt: skip  # the other flagfiles of the folder include them
-FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.cfg") if path.name not in SHARED)
+CLAIMS = ROOT / "configs" / "claims"
+SWEEPS = sorted(path.relative_to(ROOT) for path in CLAIMS.glob("*.cfg") if path.name != "common.cfg")
+FILES = sorted(
+    path.relative_to(ROOT)
+    for path in (ROOT / "configs").rglob("*.cfg")
+    if path.name not in SHARED and CLAIMS not in path.parents
+)
 PAPERS = [path for path in FILES if path.parent.name == "papers"]
 QUICK = ("mnist_", "convnet")
 
@@ -50,6 +59,22 @@ def test_every_flagfile_is_read_and_says_how_to_run_it(path, monkeypatch):
     commanded = f"bin/train --flagfile={path}" in header or "/mnist_lenet_comparison/" in f"/{path}"
     assert commanded or path.name == "quickstart.cfg"
     assert all(len(line) <= 200 for line in header.splitlines())
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tmp_path):
+    """Its grid holds all files of its folder, and its runs train for equally many epochs."""
+    monkeypatch.chdir(ROOT)
+    assert f"bin/sweep --flagfile={path}" in path.read_text()
+    own, flags = divided([f"--flagfile={path}", "--grid=ratio=0.01", f"--workdir={tmp_path}"], SweepConfig, TrainConfig)
+    cells = plan(parse(SweepConfig, own), flags).cells
+    assert [cell.refused for cell in cells] == [""] * len(cells)
+    assert {cell.varied["flagfile"] for cell in cells} == {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
+    assert len({epochs(parse(TrainConfig, command_line(cell.flags))) for cell in cells}) == 1
+
+
+def epochs(config):
+    return sum(stage.epochs for stage in METHODS[config.method].stages(config))
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)

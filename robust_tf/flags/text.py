@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from robust_tf.flags.declare import read
+from robust_tf.flags.declare import parse, read
 from robust_tf.flags.meaning import meant
 from robust_tf.refusal import Refusal
 
@@ -23,6 +23,15 @@ def flagfile(config, without=()):
 def as_json(config):
     """{flag: JSON value} of the configuration; tuples become lists."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def identifying(config):
+    """{flag: JSON value} of the flags that apply and differ from those of a command line without flags.
+
+    So a flag that is added later does not change what identifies a configuration of today.
+    """
+    plain = as_json(parse(type(config), []))
+    return {name: value for name, value in as_json(config).items() if name in meant(config) and value != plain[name]}
 
 
 def from_json(Config, values, source):

@@ -21,8 +21,9 @@ class SweepConfig:
     grid: tuple = flag(
         MANY,
         None,
-        "FLAG=VALUE,VALUE,...: values of a flag of bin/train, separated by ; if they contain commas; give it several"
-        " times for all combinations",
+        "FLAG=VALUE,VALUE,...: values of a flag of bin/train, separated by ; if they contain commas;"
+        " flagfile=FILE,FILE,...: files of flags that change together; give it several times for all combinations; of"
+        " a flag that is set twice the later value counts",
     )
     seeds: tuple = flag(
         listed(whole(0, 2**31 - 1)), "0", "seeds, comma-separated; each combination is trained with each seed"

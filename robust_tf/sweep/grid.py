@@ -5,16 +5,19 @@ import itertools
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from robust_tf.flags.declare import parse, read
+from robust_tf.flags.declare import divided, parse, read
 from robust_tf.flags.meaning import idle
-from robust_tf.flags.text import as_json
+from robust_tf.flags.text import identifying
 from robust_tf.refusal import Refusal
+from robust_tf.sweep.config import SweepConfig
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.methods import METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES, value_at
 
 NOT_VARIED = ("workdir", "seed", "dry_run")
+FLAGFILE = "flagfile"  # varied like a flag: each value is a file of flags
 SEQUENCES = ("eps_schedule", "steps_schedule", "learning_rate_schedule", "ratio_schedule")
 
 
@@ -24,7 +27,7 @@ class Cell:
 
     name: of its run directory.
     flags: of bin/train, as text, without --workdir.
-    varied: the flags that the grid sets; runs that agree in them differ only in the seed.
+    varied: the flags that the grid sets, a flagfile by its name; runs that agree in them differ only in the seed.
     without: flags that were given and do not apply to it.
     refused: why bin/train would refuse it; "" if it would not.
     start: name of the dense run of the sweep that it starts from; "" for none.
@@ -44,7 +47,7 @@ def values_of(grid):
     found = {}
     for text in grid:
         name, _, values = text.lstrip("-").partition("=")
-        if name not in kinds or name in NOT_VARIED:
+        if name != FLAGFILE and (name not in kinds or name in NOT_VARIED):
             raise Refusal(
                 f"--grid={text}: expected FLAG=VALUE,VALUE for a flag of bin/train, or --seeds for seeds; got {name!r}"
             )
@@ -53,10 +56,19 @@ def values_of(grid):
         found[name] = values.split(";" if ";" in values else ",")
         for value in found[name]:
             try:
-                kinds[name].parse(value)
-            except ValueError as error:
+                flags_of(value) if name == FLAGFILE else kinds[name].parse(value)
+            except (ValueError, Refusal) as error:
                 raise Refusal(f"--grid={text}: {error}") from None
     return found
+
+
+def flags_of(flagfile):
+    """{flag: text} of a file of bin/train's flags; raises Refusal."""
+    own, flags = divided([f"--flagfile={flagfile}"], SweepConfig, TrainConfig)
+    foreign = [*own, *(f"--{name}" for name in NOT_VARIED if name in flags)]
+    if foreign:
+        raise Refusal(f"{flagfile}: expected flags of bin/train that a sweep may vary; got {foreign[0]}")
+    return flags
 
 
 def cells(flags, grid, seeds, runs):
@@ -72,8 +84,11 @@ def cells(flags, grid, seeds, runs):
     """
     starts, found, trained = {}, {}, set()
     for *values, seed in itertools.product(*grid.values(), seeds):
-        varied = dict(zip(grid, values))
-        cell, start = resolved({**flags, **varied, "seed": str(seed)}, varied, runs)
+        varied, given = {}, dict(flags)
+        for name, value in zip(grid, values):
+            given |= flags_of(value) if name == FLAGFILE else {name: value}
+            varied[name] = Path(value).stem if name == FLAGFILE else value
+        cell, start = resolved({**given, "seed": str(seed)}, varied, runs)
         run = cell.name if cell.refused else parse(TrainConfig, command_line(cell.flags))
         if run in trained:
             continue  # 0.1 and 1/10, or values of a flag that does not apply
@@ -138,8 +153,8 @@ def dense_start(flags, config):
         if isinstance(pairs, tuple):
             dense[name] = text_of((epoch, value) for epoch, value in pairs if epoch < P)
     dense = without_idle(dense)
-    resolved = as_json(parse(TrainConfig, command_line(dense)))
-    return Cell(f"{config.dataset}-dense-seed-{config.seed}-{short(resolved)}", dense)
+    identity = identifying(parse(TrainConfig, command_line(dense)))
+    return Cell(f"{config.dataset}-dense-seed-{config.seed}-{short(identity)}", dense)
 
 
 def after_start(flags, config, start):

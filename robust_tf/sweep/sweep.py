@@ -1,4 +1,4 @@
-"""sweep(plan): runs the jobs of a grid, then writes a table of means over seeds, and one report."""
+"""sweep(plan): runs the jobs of a grid, then writes a table of means over seeds, all numbers, and one report."""
 
 import concurrent.futures
 import time
@@ -18,6 +18,7 @@ from robust_tf.signals import on_sigterm
 from robust_tf.sweep.engines import Cluster, Local
 from robust_tf.sweep.job import Job, execute, last_line, why
 from robust_tf.sweep.plan import RECORD, command
+from robust_tf.sweep.results import write_results
 from robust_tf.sweep.table import finished, grouped, table, write_csv
 from robust_tf.terminal import progress_bar
 from robust_tf.training.rundir import RunDirectory
@@ -39,6 +40,7 @@ def sweep(plan):
             failures |= work(plan, engine, console)
             groups = grouped(plan, failures)
             write_csv(plan.folder / "table.csv", groups)
+            write_results(plan.folder, plan, failures)
             write_record(plan, failures)
             show(*table(groups), console)
             done = [cell for cell in plan.cells if cell.name not in failures]

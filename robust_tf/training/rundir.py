@@ -13,9 +13,8 @@ from pathlib import Path
 import filelock
 
 from robust_tf import files
-from robust_tf.flags.declare import parse
 from robust_tf.flags.meaning import meant, typed
-from robust_tf.flags.text import as_json, from_json
+from robust_tf.flags.text import as_json, from_json, identifying
 from robust_tf.records.history import read_history
 from robust_tf.records.record import convert, json_text, read, read_json
 from robust_tf.records.summary import Summary
@@ -173,11 +172,8 @@ def is_foreign(path):
 
 
 def default_path(config):
-    """runs/DATASET-MODEL-METHOD-HASH; the hash covers all flags that `RunDirectory.for_config` compares.
-
-    Flags with the value of a command line without flags are left out, so that a flag that is added changes no name.
-    """
-    compared, plain = meant(config) - set(CHANGEABLE), as_json(parse(TrainConfig, []))
-    identity = {name: value for name, value in as_json(config).items() if name in compared and value != plain[name]}
+    """runs/DATASET-MODEL-METHOD-HASH; the hash covers all flags that `RunDirectory.for_config` compares, if they differ
+    from those of a command line without flags."""
+    identity = {name: value for name, value in identifying(config).items() if name not in CHANGEABLE}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     return Path("runs") / f"{config.dataset}-{config.model.replace(':', '.')}-{config.method}-{digest}"

@@ -75,6 +75,33 @@ def test_every_dense_run_is_a_start_of_its_own(tmp_path):
         assert len({start.name for start in starts}) == len({cell.start for cell in found}) == 2
 
 
+def test_flags_that_change_together(tmp_path):
+    """A flagfile is a value of the grid; of a flag in the file and elsewhere the later one counts."""
+    (tmp_path / "ap.cfg").write_text("--method=ap\n--epochs=3\n")
+    (tmp_path / "admm.cfg").write_text("--method=admm\n--epochs=1\n--finetune_epochs=2\n--noconv_relu\n")
+    files = f"flagfile={tmp_path / 'ap.cfg'},{tmp_path / 'admm.cfg'}"
+    _, found = cells({"epochs": "9", "conv_relu": "true"}, values_of([files, "ratio=0.1"]), (0,), tmp_path)
+    assert [(cell.name, cell.varied) for cell in found] == [
+        (f"flagfile-{name}_ratio-0.1_seed-0", {"flagfile": name, "ratio": "0.1"}) for name in ("ap", "admm")
+    ]
+    assert found[0].flags == {"method": "ap", "epochs": "3", "conv_relu": "true", "ratio": "0.1", "seed": "0"}
+    assert found[1].flags == {
+        "method": "admm", "epochs": "1", "finetune_epochs": "2", "conv_relu": "false", "ratio": "0.1", "seed": "0"
+    }  # fmt: skip
+    _, (later, _) = cells({}, values_of([files, "epochs=7"]), (0,), tmp_path)
+    _, (earlier, _) = cells({}, values_of(["epochs=7", files]), (0,), tmp_path)
+    assert (later.flags["epochs"], earlier.flags["epochs"]) == ("7", "3")
+
+
+@pytest.mark.parametrize("line", ["--jobs=2", "--seed=3", "--workdir=x", "--dry_run", "--evaluate=--eps=0.1", "method"])
+def test_what_a_flagfile_of_the_grid_may_not_hold(tmp_path, line):
+    (tmp_path / "a.cfg").write_text(f"{line}\n")
+    with pytest.raises(Refusal, match=r"--grid=flagfile=.*a\.cfg: expected flags"):
+        values_of([f"flagfile={tmp_path / 'a.cfg'}"])
+    with pytest.raises(Refusal, match="--grid=flagfile=.*absent"):
+        values_of([f"flagfile={tmp_path / 'absent'}"])
+
+
 def test_one_run_spelled_twice(tmp_path):
     _, found = cells({"method": "ap"}, values_of(["ratio=0.1,1/10,1e-1"]), (0,), tmp_path)
     assert [cell.name for cell in found] == ["ratio-0.1_seed-0"]

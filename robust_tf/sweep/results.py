@@ -1,0 +1,65 @@
+"""results.csv and epochs.csv: the numbers of each run of a sweep, one to a row, for other programs."""
+
+import csv
+from dataclasses import asdict, fields
+
+import msgspec
+
+from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.files import replace
+from robust_tf.records.history import FIELDS
+from robust_tf.sweep.table import finished
+
+SETTINGS = {field.name: field.metadata["kind"] for field in fields(EvaluateConfig) if field.name != "mode"}
+LONGEST = 32  # longer lists, of single images, stay in the record alone
+
+
+def write_results(folder, plan, failures):
+    """Writes both files into `folder`; failures: {name of a cell: reason}.
+
+    results.csv has a row for each number of a summary and of an evaluation of the sweep: the values of the grid, the
+    seed, which record holds the number, the settings of the evaluation, the name of the quantity and its value.
+    epochs.csv has a row for each epoch, with the columns of history.csv.
+    """
+    cells = [cell for cell in plan.cells if cell.name not in failures]
+    varied = list(dict.fromkeys(name for cell in plan.cells for name in cell.varied))
+    results, epochs = [], []
+    for cell in cells:
+        run, which = finished(plan, cell), [*(cell.varied.get(name, "") for name in varied), cell.flags["seed"]]
+        results += [[*which, "summary", "", *each] for each in numbers(run.summary)]
+        for record in run.evaluations.values():
+            results += [[*which, record.mode, settings(record), *each] for each in numbers(record)]
+        epochs += [[*which, *asdict(row).values()] for row in run.history]
+    write_rows(folder / "results.csv", [[*varied, "seed", "record", "settings", "quantity", "value"], *results])
+    write_rows(folder / "epochs.csv", [[*varied, "seed", *FIELDS], *epochs])
+
+
+def write_rows(path, rows):
+    def write(partial):
+        with partial.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    replace(path, write)
+
+
+def settings(record):
+    """ "eps=0.3 steps=100 ...": the flags of bin/evaluate that are in the record."""
+    given = {name: getattr(record, name, None) for name in SETTINGS}
+    texts = {name: SETTINGS[name].write(value) for name, value in given.items() if value is not None}
+    return " ".join(f"{name}={text}" for name, text in [*texts.items(), *(record.further or {}).items()])
+
+
+def numbers(record):
+    """[(name, value)] of the numbers of a record that are no settings; parts of a name are separated by dots."""
+    values = {name: value for name, value in msgspec.to_builtins(record).items() if name not in (*SETTINGS, "further")}
+    return list(flat(values, ""))
+
+
+def flat(value, name):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
+    parts = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list | tuple) and len(value) <= LONGEST:
+        parts = enumerate(value)
+    for key, part in parts:
+        yield from flat(part, f"{name}.{key}" if name else str(key))
