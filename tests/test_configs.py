@@ -63,13 +63,13 @@ def test_every_flagfile_is_read_and_says_how_to_run_it(path, monkeypatch):
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tmp_path):
-    """Its grid holds all files of its folder, and its runs train for equally many epochs."""
+    """Its grid holds all files of its folder, and all its runs train for equally many epochs."""
     monkeypatch.chdir(ROOT)
     assert f"bin/sweep --flagfile={path}" in path.read_text()
     own, flags = divided([f"--flagfile={path}", "--grid=ratio=0.01", f"--workdir={tmp_path}"], SweepConfig, TrainConfig)
     cells = plan(parse(SweepConfig, own), flags).cells
     assert [cell.refused for cell in cells] == [""] * len(cells)
-    assert {cell.varied["flagfile"] for cell in cells} == {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
+    assert {cell.varied["flagfile"] for cell in cells} >= {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
     assert len({epochs(parse(TrainConfig, command_line(cell.flags))) for cell in cells}) == 1
 
 

@@ -63,8 +63,21 @@ def is_factorised(layer):
     return isinstance(layer, FactorisedConv2D | FactorisedDense)
 
 
-def factorise(net):
-    """The net with factorised layers, at the start U = 0, V = M, C = 0; it shares no variables with `net`."""
+def identity_start(layer):
+    """U = 0, V = M, C = 0: what `factorise` has made."""
+
+
+def svd_start(layer):
+    """V(I + U) = M (or (I + U)V = M) with factors of equal size: of M = P S Q^T, V = P S^(1/2) Q^T and I + U =
+    Q S^(1/2) Q^T, or I + U = P S^(1/2) P^T. Of all factors with V^T V = (I + U)(I + U)^T this I + U is symmetric."""
+    S, P, Q = tf.linalg.svd(tf.reshape(layer.kernel, (-1, layer.kernel.shape[-1])))
+    side, root = Q if layer.after else P, tf.sqrt(S)
+    layer.kernel.assign(tf.reshape((P * root) @ tf.transpose(Q), layer.kernel.shape))
+    layer.U.assign((side * root) @ tf.transpose(side) - tf.eye(len(S)))
+
+
+def factorise(net, start=identity_start):
+    """The net with factorised layers, whose factors `start` sets; it shares no variables with `net`."""
 
     def twin(layer):
         plain = is_depthwise(layer) or getattr(layer, "groups", 1) > 1 or layer not in kernel_layers(net)
@@ -79,6 +92,7 @@ def factorise(net):
             clone.kernel.assign(layer.kernel)
             if layer.use_bias:
                 clone.bias.assign(layer.bias)
+            start(clone)
         else:
             clone.set_weights(layer.get_weights())
     return factorised
@@ -86,10 +100,28 @@ def factorise(net):
 
 def factors(net):
     """What the budget counts: U, V and C of each factorised layer, the kernel of any other."""
-    listed = [
-        [layer.U, layer.kernel, layer.C] if is_factorised(layer) else [kernel_of(layer)] for layer in kernel_layers(net)
-    ]
-    return [factor for layer in listed for factor in layer]
+    return [factor for layer in kernel_layers(net) for factor in factors_of(layer)]
+
+
+def factors_of(layer):
+    return [layer.U, layer.kernel, layer.C] if is_factorised(layer) else [kernel_of(layer)]
+
+
+def largest(net, W, k, by_layer=False):
+    """Keeps the k largest entries of W, a list of tensors like `factors(net)`.
+
+    by_layer: those with the largest quotients of entry and root mean square of its layer, with d_l the number of the
+    layer's weights sqrt((||U||^2 + ||V||^2 + ||C||^2) / d_l).
+    """
+    if not by_layer:
+        return irregular(W, k)
+    scales, rest = [], list(W)
+    for layer in kernel_layers(net):
+        count = len(factors_of(layer))
+        squares = tf.add_n([tf.reduce_sum(w**2) for w in rest[:count]])
+        scales += [tf.sqrt(squares / kernel_of(layer).shape.num_elements())] * count
+        rest = rest[count:]
+    return irregular(W, k, scales=scales)
 
 
 def merge(layer):
@@ -108,13 +140,13 @@ def merge(layer):
     layer.C.assign_sub(moved)
 
 
-def project(net, k):
-    """After `merge`, keeps the k largest entries of all factors of all layers (Algorithm 1)."""
+def project(net, k, by_layer=False):
+    """After `merge`, keeps the k largest entries of all factors (Algorithm 1); by_layer: see `largest`."""
     for layer in kernel_layers(net):
         if is_factorised(layer):
             merge(layer)
     W = factors(net)
-    for w, z in zip(W, irregular(W, k)):
+    for w, z in zip(W, largest(net, W, k, by_layer)):
         w.assign(z)
 
 

@@ -33,22 +33,25 @@ def _edge(counts, m):
     return edge, m - above[edge]
 
 
-def irregular(kernels, k, floor=0.0):
-    """argmin_Z sum_l ||W_l - Z_l||^2  subject to  sum_l ||Z_l||_0 <= k  and  ||Z_l||_0 >= floor * d_l.
+def irregular(kernels, k, floor=0.0, scales=None):
+    """argmin_Z sum_l ||W_l - Z_l||^2 / s_l^2  subject to  sum_l ||Z_l||_0 <= k  and  ||Z_l||_0 >= floor * d_l.
 
-    The k largest |w| stay; with a floor, each kernel first keeps its floor * d_l largest, and the rest of k goes to the
-    largest of the others. Exact in both cases.
+    The k largest |w| / s_l stay; with a floor, each kernel first keeps its floor * d_l largest, and the rest of k goes
+    to the largest of the others. Exact in both cases.
 
     Args:
       kernels: list of tensors W_l of any shapes with d_l weights, N together.
       k: weights to keep, an int in [0, N], or without a floor an int tensor.
       floor: smallest fraction of each kernel that stays; rounded up to whole weights, so 0 reserves none.
+      scales: s_l for each kernel, scalars >= 0; of a kernel with 0 no weight counts more than zero. Default: all 1.
 
     Returns:
       list of tensors Z_l with the shapes of W_l. Raises ValueError if the floors exceed k.
     """
     sizes = [w.shape.num_elements() for w in kernels]
     scores = [tf.reshape(tf.abs(w), [-1]) for w in kernels]
+    if scales is not None:
+        scores = [tf.math.divide_no_nan(score, s) for score, s in zip(scores, scales)]
     if floor:
         reserved = [math.ceil(floor * size - 1e-9) for size in sizes]
         if sum(reserved) > int(k):

@@ -17,7 +17,8 @@ class HistoryRow:
 
     epoch: counted from 0 over all stages of the run. stage: its name. seconds: of the epoch. eps, steps (of the
     attack), learning_rate: at the end of the epoch. k: largest number of non-zero weights. rho, primal_residual,
-    dual_residual, churn: of ADMM.
+    dual_residual, churn: of ADMM. support_churn, nonzero_U, nonzero_V, nonzero_C: of the net that would ship, see
+    `training.callbacks.support`.
     """
 
     epoch: int
@@ -44,6 +45,10 @@ class HistoryRow:
     dual_residual: float | None = None
     nonzero: float | None = None
     churn: float | None = None
+    support_churn: float | None = None
+    nonzero_U: float | None = None
+    nonzero_V: float | None = None
+    nonzero_C: float | None = None
 
 
 FIELDS = tuple(field.name for field in fields(HistoryRow))

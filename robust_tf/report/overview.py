@@ -8,6 +8,7 @@ from robust_tf.drawing.figures import Figure, Missing
 from robust_tf.drawing.words import described, number, percent
 from robust_tf.evaluation import MODES
 from robust_tf.flags.kinds import as_text
+from robust_tf.report.printed import beside_printed
 from robust_tf.report.strictest import strictest
 from robust_tf.training.config import TrainConfig
 
@@ -124,5 +125,5 @@ def installed(package):
         return "not installed"
 
 
-FIGURES = (overview, flags, absent)
+FIGURES = (overview, beside_printed, flags, absent)
 CONFIGURATION = (configuration,)

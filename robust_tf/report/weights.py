@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 
 from robust_tf.drawing.figures import BELOW, COLOURS, HEIGHT, WIDTH, Figure, Missing, bars
+from robust_tf.drawing.papers import printed
 from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
@@ -104,6 +105,9 @@ def factor_ranks(factorised):
     rows = factor_rows(factorised, names, "rank")
     chart = bars(rows, ("layer", None), ("rank", "r"), "factor")
     caption = "The r of Gui et al., figures 8 to 11: the number of non-zero columns of U' and of non-zero rows of V."
+    trained = {(run.config.dataset, run.config.model) for run, _ in factorised if run.config}
+    theirs = [net for net in printed("atmc_table_11") if (net["dataset"], net["model"]) in trained]
+    caption += "".join(f" Their {net['model']} for {net['dataset']} has {net['nonzero']:,} weights." for net in theirs)
     return Figure("factor-ranks", "Ranks of ATMC's factors", caption, chart=chart)
 
 

@@ -12,7 +12,7 @@ from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
-from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, METHODS
+from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, FACTOR_CONSTRAINTS, FACTOR_STARTS, METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES
 
 
@@ -153,6 +153,19 @@ class TrainConfig:
     )
     codebook_stage: str = flag(
         one_of(CODEBOOK_STAGES), "centroids", "atmc: how the factors get 2^bits values", options=CODEBOOK_STAGES
+    )
+    factor_start: str = flag(one_of(FACTOR_STARTS), "identity", "atmc: first factors", options=FACTOR_STARTS)
+    factor_constraint: str = flag(
+        one_of(FACTOR_CONSTRAINTS),
+        "projection",
+        "atmc: what keeps k entries in all factors together",
+        options=FACTOR_CONSTRAINTS,
+    )
+    normalise_layers: bool = flag(
+        SWITCH,
+        "false",
+        "l0, atmc: the k largest weights are those of the largest quotients of a weight and the root mean square of its"
+        " layer",
     )
     project_every: int = flag(whole(1), "1", "training steps between projections onto the k largest weights")
     thin_layers: bool = flag(

@@ -4,8 +4,9 @@
 admm       by a penalty towards the projection (thesis, Algorithm 1)
 masks      by fixed zeros, with tensorflow-model-optimization's wrappers
 projected  by projection onto the k largest weights of all kernels, or of all factors of ATMC (Gui et al., Algorithm 1)
+factors    by a penalty towards the k largest entries of ATMC's factors
 centroids  by equal weights wherever the codebook has assigned the same value
-codebook   by a penalty towards the k largest entries of ATMC's factors, each factor of 2^bits values
+codebook   by a penalty towards ATMC's factors with 2^bits values each
 """
 
 import dataclasses
@@ -100,7 +101,7 @@ def projected(config, net):
     k_now.k = tf.Variable(0, trainable=False, dtype=tf.int32, name="k")
 
     def project():
-        atmc.project(net, k_now.k)
+        atmc.project(net, k_now.k, config.normalise_layers)
 
     def after_step(step):
         if config.project_every == 1:
@@ -114,9 +115,26 @@ def projected(config, net):
         return {"k": k, "nonzero": sum(int(tf.math.count_nonzero(w)) for w in atmc.factors(net))}
 
     constraint = WeightConstraint(
-        after_step=after_step, start=k_now.k.assign, update=update, ship=lambda k: atmc.project(net, k), state=k_now
+        after_step=after_step,
+        start=k_now.k.assign,
+        update=update,
+        ship=lambda k: atmc.project(net, k, config.normalise_layers),
+        state=k_now,
     )
     return attacked_plain(constraint, net)
+
+
+def factors(config, net):
+    """ADMM on all factors: Z is the k largest entries of W + U. What ships spends no budget twice, see `atmc.merge`."""
+    W = atmc.factors(net)
+    state = Admm(W, lambda tensors, k: atmc.largest(net, tensors, k, config.normalise_layers), config.rho)
+
+    def ship(k):
+        for w, u in zip(W, state.U):
+            w.assign_add(u)
+        atmc.project(net, k, config.normalise_layers)
+
+    return attacked_plain(dataclasses.replace(from_admm(state), ship=ship), net)
 
 
 def codebook(config, net):
@@ -139,6 +157,7 @@ CONSTRAINTS = {
     "admm": admm,
     "masks": masked,
     "projected": projected,
+    "factors": factors,
     "centroids": centroids,
     "codebook": codebook,
 }

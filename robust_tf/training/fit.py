@@ -21,6 +21,7 @@ from robust_tf.training.callbacks.restore import RestoreAfterFit
 from robust_tf.training.callbacks.selection import KeepBest
 from robust_tf.training.callbacks.shipping import ShipForValidation
 from robust_tf.training.callbacks.stopping import StopWhenAsked
+from robust_tf.training.callbacks.support import Support
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.constraints import CONSTRAINTS
 from robust_tf.training.distribution import placed, training_data
@@ -85,7 +86,9 @@ def run_stage(setup, net, stage, first_epoch, extends):
     )
 
     epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
-    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, pacing=pacing.state)
+    support = Support(twin) if stage.constraint else None
+    states = {"support": support.state} if support else {}
+    state = tf.train.Checkpoint(model=model, epoch=epoch, best=best.best, pacing=pacing.state, **states)
     manager = read(folder, lambda _: restored(state, folder))
     start, steps_done = int(epoch), model.steps_taken % setup.steps_per_epoch  # of an interrupted epoch
     if start > end_epoch and not extends:
@@ -97,6 +100,7 @@ def run_stage(setup, net, stage, first_epoch, extends):
             schedule,
             best,  # before `shipping`, so that it sees the weights that were validated
             shipping,
+            *([support] if support else []),
             ConstraintUpdates(constraint, interval(config, stage, setup.steps_per_epoch), k_at, rho_at),
             pacing,
             *constraint.callbacks,

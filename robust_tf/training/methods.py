@@ -6,10 +6,11 @@ nap      train on clean images; keep the k largest weights; train on clean image
 ap       as nap, with adversarial images in both stages
 alr      train on adversarial images; factorise into thin layers with k weights; train those on adversarial images
 l0       train on adversarial images; go on with iterative hard thresholding: keep only the k largest weights while k
-         falls (the second stage of atmc alone)
+         falls (the second stage of atmc alone); train with fixed zeros
 admm     train on adversarial images; go on with ADMM's penalty towards k weights; project; train with fixed zeros
 atmc     train on adversarial images; go on with iterative hard thresholding down to k weights; train (I + U')V + C with
-         k weights in all factors together; one-shot: factorise first and let k fall in the factors
+         k weights in all factors together; one-shot: factorise first and let k fall in the factors; with ADMM's penalty
+         towards k weights in place of projections: then project, and train with projections
 
 A stage with 0 epochs does not train: with --init_from the dense net may come from an earlier run.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from robust_tf.projections import PROJECTIONS
+from robust_tf.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def l0(config):
     return [
         Stage("dense", config.pretrain_epochs),
         Stage("l0", config.epochs, constraint="projected", k_falls=True, k_every_step=True),
+        Stage("finetune", config.finetune_epochs, constraint="masks", eps_grows=False),
     ]
 
 
@@ -127,13 +130,49 @@ def admm(config):
 
 def atmc(config):
     codebook = CODEBOOK_STAGES[config.codebook_stage].facts if config.codebook_epochs else {}
-    projected = {"constraint": "projected", "k_every_step": True}
+    projected = FACTOR_CONSTRAINTS["projection"].facts
+    facts = FACTOR_CONSTRAINTS[config.factor_constraint].facts
     return [
         Stage("dense", config.pretrain_epochs),
         Stage("l0", 0 if config.one_shot else config.l0_epochs, k_falls=True, **projected),
-        Stage("atmc", config.epochs, prepare="factorise", k_falls=config.one_shot, **projected),
+        Stage("atmc", config.epochs, prepare="factorise", k_falls=config.one_shot, **facts),
+        Stage("finetune", config.finetune_epochs, eps_grows=False, **projected),
         Stage("codebook", config.codebook_epochs, eps_grows=False, **codebook),
     ]
+
+
+FACTOR_STARTS = {
+    "identity": Entry(
+        address="robust_tf.compression.atmc:identity_start",
+        summary="U' = 0, V = W, C = 0 (the published code of Gui et al.)",
+    ),
+    "svd": Entry(
+        address="robust_tf.compression.atmc:svd_start",
+        summary="I + U' and V of equal size from the singular value decomposition of W, C = 0",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorConstraint:
+    """How atmc keeps k entries in all factors together; facts: fields of its `Stage`."""
+
+    summary: str
+    facts: dict
+    options: tuple = ()
+
+
+FACTOR_CONSTRAINTS = {
+    "projection": FactorConstraint(
+        summary="projection after training steps (Gui et al., Algorithm 1)",
+        facts={"constraint": "projected", "k_every_step": True},
+    ),
+    "admm": FactorConstraint(
+        summary="ADMM's penalty towards them (as the thesis does for kernels), then --finetune_epochs with projections",
+        facts={"constraint": "factors"},
+        options=("finetune_epochs", "admm_interval", "rho", "rho_max"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +220,9 @@ METHODS = {
     "l0": Method(
         stages=l0,
         summary="adversarial training with iterative hard thresholding: only the k largest weights stay, while k falls",
-        options=(*ADVERSARIAL, *COMPRESSING, "ratio_schedule", "project_every"),
+        options=(
+            *ADVERSARIAL, *COMPRESSING, "ratio_schedule", "project_every", "normalise_layers", "finetune_epochs",
+        ),
     ),
     "admm": Method(
         stages=admm,
@@ -195,7 +236,10 @@ METHODS = {
     "atmc": Method(
         stages=atmc,
         summary="adversarial training of kernels factorised as (I + U)V + C, with k weights in all factors together",
-        options=(*ADVERSARIAL, *COMPRESSING, "one_shot", "codebook_epochs", "project_every", "thin_layers"),
+        options=(
+            *ADVERSARIAL, *COMPRESSING, "one_shot", "codebook_epochs", "project_every", "normalise_layers",
+            "factor_start", "factor_constraint", "thin_layers",
+        ),
     ),
 }  # fmt: skip
 ALIASES = {"normal": "natural"}  # earlier names

@@ -7,6 +7,7 @@ from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.models.rewrite import split
 from robust_tf.projections.codebook import clustered
 from robust_tf.projections.low_rank import factors, ranks
+from robust_tf.training.methods import FACTOR_STARTS
 from robust_tf.training.projection import depthwise, projection
 
 
@@ -26,7 +27,7 @@ def factorise_low_rank(config, net, k):
 
 def factorise(config, net, k):
     """Replaces layers by ATMC's: W = (I + U')V + C."""
-    return atmc.factorise(net)
+    return atmc.factorise(net, FACTOR_STARTS[config.factor_start].resolve())
 
 
 def cluster(config, net, k):

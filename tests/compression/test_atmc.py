@@ -82,6 +82,56 @@ def test_the_budget_is_global_over_all_factors(net, k):
     np.testing.assert_array_equal(np.sort(kept)[len(kept) - k :], values[len(values) - k :])
 
 
+def test_magnitudes_by_layer_do_not_depend_on_a_layers_scale(net):
+    """The same entries stay if a layer is multiplied by a number; without by_layer others do."""
+    factorised = atmc.factorise(net)
+    fill(factorised)
+    W = [w.numpy() for w in atmc.factors(factorised)]
+    scaled = [
+        w * np.float32(s) for w, s in zip(W, [10] * 3 + [1] * 3 + [0.1] + [1] * 3)
+    ]  # narrow, wide, depthwise, logits
+
+    def kept(tensors, by_layer):
+        return np.concatenate(
+            [np.ravel(z) != 0 for z in atmc.largest(factorised, list(map(tf.constant, tensors)), 40, by_layer)]
+        )
+
+    assert kept(W, True).sum() == 40
+    np.testing.assert_array_equal(kept(W, True), kept(scaled, True))
+    assert (kept(W, False) != kept(scaled, False)).any()
+
+
+def test_magnitudes_by_layer_are_divided_by_its_root_mean_square(net):
+    factorised = atmc.factorise(net)
+    fill(factorised, keep=0.5)
+    W = [w.numpy() for w in atmc.factors(factorised)]
+    layers = [(W[:3], W[1]), (W[3:6], W[4]), (W[6:7], W[6]), (W[7:], W[8])]  # factors, and what has a weight's size
+    quotients = [
+        np.abs(w) / np.sqrt(sum((each**2).sum() for each in layer) / kernel.size)
+        for layer, kernel in layers
+        for w in layer
+    ]
+    threshold = np.sort(np.concatenate([np.ravel(q) for q in quotients]))[-40]
+    for z, q in zip(atmc.largest(factorised, list(map(tf.constant, W)), 40, by_layer=True), quotients):
+        np.testing.assert_array_equal(z.numpy() != 0, q >= threshold)
+
+
+def test_an_svd_start_has_the_same_function_and_factors_of_equal_size(net, x):
+    """V'V = (I + U)(I + U)', or VV' = (I + U)'(I + U) on the other side, with I + U symmetric."""
+    factorised = atmc.factorise(net, atmc.svd_start)
+    np.testing.assert_allclose(factorised(x), net(x), atol=1e-5)
+    for layer in factorised.layers:
+        if atmc.is_factorised(layer):
+            V, I_U = (
+                layer.kernel.numpy().reshape(-1, layer.kernel.shape[-1]),
+                np.eye(layer.U.shape[0]) + layer.U.numpy(),
+            )
+            np.testing.assert_allclose(I_U, I_U.T, atol=1e-5)
+            gram = V.T @ V if layer.after else V @ V.T
+            np.testing.assert_allclose(gram, I_U @ I_U, atol=1e-5)
+            assert not np.count_nonzero(layer.C)
+
+
 def test_merging_changes_no_function(net, x):
     factorised = atmc.factorise(net)
     fill(factorised, keep=0.3)

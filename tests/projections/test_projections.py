@@ -79,6 +79,23 @@ def test_irregular_is_the_nearest_point(values, k):
 
 
 @settings(deadline=None)
+@given(values=either, k=st.integers(0, 6), scales=st.tuples(st.sampled_from([0.25, 1.0, 3.0]), st.just(0.5)))
+def test_irregular_with_scales_is_the_nearest_point(values, k, scales):
+    """Distances of a kernel are divided by its scale."""
+    W = kernels(values)
+    Z = irregular(W, k, scales=scales)
+    assert all(((z == 0) | (z == w)).numpy().all() for z, w in zip(Z, W))
+    scaled = [w / s for w, s in zip(W, scales)]
+    found = distance([z / s for z, s in zip(Z, scales)], scaled)
+    assert found == pytest.approx(nearest(scaled, lambda kept: kept.sum() <= k), abs=1e-5)
+
+
+def test_of_a_kernel_without_scale_no_weight_comes_first():
+    W = kernels([1.0, -3.0, 2.0, 0.5, 0.1, -4.0])
+    assert [np.count_nonzero(z) for z in irregular(W, 2, scales=(0.0, 1.0))] == [0, 2]
+
+
+@settings(deadline=None)
 @given(values=either, k=st.integers(3, 6))
 def test_irregular_with_floors_is_the_nearest_point(values, k):
     """A floor of 0.5 reserves two weights of the first kernel and one of the second."""

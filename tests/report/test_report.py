@@ -5,22 +5,29 @@ import importlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
+from robust_tf.data import DATASETS
+from robust_tf.drawing import papers
 from robust_tf.drawing.figures import Missing
 from robust_tf.drawing.papers import printed
 from robust_tf.drawing.words import described, number, percent
 from robust_tf.evaluation import MODES
+from robust_tf.evaluation.modes.pictures import smallest
 from robust_tf.evaluation.modes.quantised import as_printed
 from robust_tf.flags.declare import parse
+from robust_tf.models import MODELS
 from robust_tf.records.record import write
 from robust_tf.report import SECTIONS
 from robust_tf.report.config import ReportConfig
 from robust_tf.report.overview import overview
 from robust_tf.report.page import drawn, report
+from robust_tf.report.printed import beside_printed
 from robust_tf.report.runs import read_evaluation, read_run
 from robust_tf.report.strictest import strictest
+from robust_tf.training.methods import METHODS
 
 
 def without_scripts(html):
@@ -66,7 +73,7 @@ def test_nothing_is_missing(page, runs, figures_of):
     of_robust = {f"training-robust-{what}" for what in ("accuracy", "loss", "eps", "k", "learning_rate", "admm")}
     assert set(keys) >= of_robust | {
         "overview", "flags", "seeds", "training-natural-loss", "attacks", "autoattack", "perturbed-robust",
-        "smallest-robust", "saliency", "accuracy-by-ratio", "trade-off", "weights", "kept-by-layer", "ranks", "bytes",
+        "smallest-1", "saliency", "accuracy-by-ratio", "trade-off", "weights", "kept-by-layer", "ranks", "bytes",
         "latency", "latency-loading", "compaction", "configuration",
     }  # fmt: skip
 
@@ -194,6 +201,46 @@ def test_what_the_papers_print():
     row = next(r for r in printed("atmc_tables_7_to_10") if (r["method"], r["ratio"]) == ("atmc", 0.01))
     assert (row["clean"], row["ifgsm"]) == (0.9061, 0.7087)
     assert (row["clean_8bit"], row["ifgsm_8bit"]) == (0.9054, 0.7079)
+
+
+def test_nets_as_printed_stand_beside_a_run_of_such_a_net(runs):
+    """Gui et al., table 1: LeNet on MNIST 99.32 %; table 2: ShuffleNet v2 at width 2, defended; thesis, table 4.1."""
+    assert beside_printed(runs) == []
+    own = percent(strictest(runs[0]).clean_accuracy)
+
+    def rows_as(dataset, model, method, width=1.0):
+        runs[0].config = dataclasses.replace(runs[0].config, dataset=dataset, model=model, method=method, width=width)
+        found = beside_printed(runs)
+        return [(row[1], row[2], row[3], row[6]) for row in found.rows] if found else []
+
+    assert rows_as("mnist", "lenet", "natural") == [("Gui et al., table 1", own, "99.32%", "")]
+    assert rows_as("cifar100", "resnet34", "natural") == [("thesis, table 4.1", own, "72.80%", "")]
+    assert rows_as("cifar10", "shufflenet_v2", "da", 2.0) == [("Gui et al., table 2", own, "89.96%", "72.92%")]
+    assert rows_as("cifar10", "shufflenet_v2", "da", 1.0) == rows_as("mnist", "lenet", "da") == []
+
+
+def test_every_printed_net_can_be_trained():
+    """Its data set, architecture and method are names that bin/train knows."""
+    for table in json.loads((Path(papers.__file__).parent / "papers.json").read_text()).values():
+        for row in table:
+            assert row["dataset"] in DATASETS
+            assert row["model"] in MODELS
+            assert row.get("method", "da") in METHODS
+
+
+def test_smallest_perturbations_of_several_runs_stand_side_by_side(shared_runs):
+    """One panel for runs with the same images; another for other images."""
+    first, second = (read_run(name, shared_runs / "robust") for name in ("first", "second"))
+    (figure,) = smallest([first, second])
+    assert [label for label, _ in figure.pictures] == ["no attack", "first", "second"]
+    (record,) = first.records("pictures")
+    texts = [text for _, text, _ in figure.pictures[1][1]]
+    assert [text.rpartition(", ")[2] for text in texts] == [
+        "none" if radius is None else f"{radius:.3g}" for radius in record.least_radii
+    ]
+    (stem,) = [stem for stem, each in second.evaluations.items() if each is second.records("pictures")[0]]
+    second.evaluations[stem] = dataclasses.replace(record, norm="l2")
+    assert [len(figure.pictures) for figure in smallest([first, second])] == [2, 2]
 
 
 def test_8_bit_nets_as_printed_stand_beside_a_run_of_such_a_net(runs):

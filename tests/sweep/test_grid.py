@@ -98,7 +98,7 @@ def test_what_a_flagfile_of_the_grid_may_not_hold(tmp_path, line):
     (tmp_path / "a.cfg").write_text(f"{line}\n")
     with pytest.raises(Refusal, match=r"--grid=flagfile=.*a\.cfg: expected flags"):
         values_of([f"flagfile={tmp_path / 'a.cfg'}"])
-    with pytest.raises(Refusal, match="--grid=flagfile=.*absent"):
+    with pytest.raises(Refusal, match=r"--grid=flagfile=.*absent"):
         values_of([f"flagfile={tmp_path / 'absent'}"])
 
 

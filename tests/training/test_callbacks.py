@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 from rich.console import Console
 
+from robust_tf.compression import atmc
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
@@ -20,6 +21,7 @@ from robust_tf.training.callbacks.pacing import AdaptivePacing
 from robust_tf.training.callbacks.schedule import Schedule
 from robust_tf.training.callbacks.selection import KeepBest
 from robust_tf.training.callbacks.shipping import ShipForValidation
+from robust_tf.training.callbacks.support import Support
 from robust_tf.training.constraints import WeightConstraint, from_admm
 from robust_tf.training.failure import TrainingFailed
 from robust_tf.training.model import RobustModel
@@ -290,3 +292,37 @@ def test_a_rate_that_moves_by_step(small_net, small_images):
     schedule = Schedule(((0, 0.1),), ((0, 1),), rates, smooth=["learning_rate"], steps_per_epoch=4)
     model.fit(*small_images, batch_size=2, epochs=2, verbose=0, callbacks=[schedule, Watch()])
     np.testing.assert_allclose(seen, [0, 0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1], atol=1e-6)
+
+
+def test_how_much_of_the_support_is_new(small_net):
+    """Of 3 non-zero weights one was zero before; then of 2 none."""
+    support, W = Support(small_net), kernels(small_net)
+
+    def logged(*positions):
+        for w in W:
+            w.assign(tf.zeros_like(w))
+        W[1].assign(
+            tf.tensor_scatter_nd_update(
+                W[1], np.array([[i, 0] for i in positions], int).reshape(-1, 2), [-1.0] * len(positions)
+            )
+        )
+        support.on_test_begin()
+        logs = {}
+        support.on_epoch_end(0, logs)
+        return logs
+
+    assert logged(1, 2, 5) == {}
+    assert logged(1, 2, 6) == {"support_churn": pytest.approx(1 / 3)}
+    assert logged(1, 6) == {"support_churn": 0}
+    assert logged() == {"support_churn": 0}
+
+
+def test_entries_of_the_factors_are_counted(small_net):
+    net = atmc.factorise(small_net)
+    net.get_layer("conv").U.assign(tf.eye(4))
+    net.get_layer("logits").C.assign(tf.ones_like(net.get_layer("logits").C))
+    support, logs = Support(net), {}
+    support.on_test_begin()
+    support.on_epoch_end(0, logs)
+    V = sum(np.count_nonzero(w) for w in kernels(small_net))
+    assert logs == {"nonzero_U": 4, "nonzero_V": V, "nonzero_C": net.get_layer("logits").C.shape.num_elements()}

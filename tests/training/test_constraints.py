@@ -12,11 +12,11 @@ from robust_tf.training.constraints import CONSTRAINTS
 from robust_tf.training.model import RobustModel
 
 
-def fit(net, hold, images, epochs=6, rate=0.05, k=60):
+def fit(net, hold, images, epochs=6, rate=0.05, k=60, interval=1):
     x, y = images
     model = RobustModel(net, eps=0.05, steps=1, constraint=hold)
     model.compile(keras.optimizers.Adam(rate))
-    updates = ConstraintUpdates(hold, 1, lambda step: k, lambda step: 0.0)
+    updates = ConstraintUpdates(hold, interval, lambda step: k, lambda step: 0.0)
     model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, callbacks=[updates])
     return model
 
@@ -30,6 +30,30 @@ def test_all_factors_of_atmc_learn_within_one_budget(small_net, small_images):
     assert 0 < report.nonzero <= 180
     assert sum(row.U or 0 for row in report.layers) > 0
     assert sum(row.V or 0 for row in report.layers) > 0
+
+
+def test_admm_on_factors_ships_one_budget(small_net, small_images):
+    """The penalty draws the factors towards k entries; what ships has k of them, and none twice."""
+    net = atmc.factorise(small_net)
+    hold = CONSTRAINTS["factors"](
+        parse(TrainConfig, ["--method=atmc", "--factor_constraint=admm", "--rho=10", "--rho_max=10"]), net
+    )
+    hold.start(60)
+    before = outside(net, 60)
+    fit(net, hold, small_images, k=60, epochs=40, rate=0.02, interval=20)
+    assert outside(net, 60) < 0.2 * before
+    assert sum(np.count_nonzero(w) for w in atmc.factors(net)) > 60
+    hold.ship(60)
+    assert sum(np.count_nonzero(w) for w in atmc.factors(net)) == 60
+    for layer in net.layers:
+        if atmc.is_factorised(layer) and not np.count_nonzero(layer.U):
+            assert not np.count_nonzero(layer.C.numpy() * layer.kernel.numpy())
+
+
+def outside(net, k):
+    """The fraction of the factors' squared norm outside their k largest entries."""
+    squares = np.sort(np.concatenate([np.ravel(w) ** 2 for w in atmc.factors(net)]))
+    return squares[:-k].sum() / squares.sum()
 
 
 def test_attacks_see_the_function_that_trains(small_net, small_images):

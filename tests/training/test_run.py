@@ -25,6 +25,7 @@ from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
+from robust_tf.records.history import read_history
 from robust_tf.refusal import Refusal
 from robust_tf.training import run
 from robust_tf.training.callbacks.checkpoints import Checkpoints
@@ -84,7 +85,8 @@ def test_recipes_read_like_the_papers():
     assert stages("nap") == [("natural", 2, False, "", "", False), ("finetune", 5, False, "prune", "masks", False)]
     assert stages("ap") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "prune", "masks", False)]
     assert stages("alr") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "low_rank", "", False)]
-    assert stages("l0") == [("dense", 2, True, "", "", False), ("l0", 5, True, "", "projected", True)]
+    thresholded = [("dense", 2, True, "", "", False), ("l0", 5, True, "", "projected", True)]
+    assert stages("l0") == [*thresholded, ("finetune", 3, True, "", "masks", False)]
     start, main = ("dense", 2, True, "", "", False), ("admm", 5, True, "", "admm", True)
     assert stages("admm") == [start, main, ("finetune", 3, True, "", "masks", False)]
     assert stages("admm", "--projection=codebook") == [start, main, ("finetune", 3, True, "", "centroids", False)]
@@ -95,6 +97,9 @@ def test_recipes_read_like_the_papers():
     published = [*staged, ("codebook", 4, True, "", "codebook", False)]
     assert stages("atmc", "--codebook_epochs=4", "--codebook_stage=admm") == published
     assert stages("atmc", "--one_shot") == [start, ("atmc", 5, True, "factorise", "projected", True)]
+    penalised = ("atmc", 5, True, "factorise", "factors", True)
+    end = ("finetune", 3, True, "", "projected", False)
+    assert stages("atmc", "--one_shot", "--factor_constraint=admm") == [start, penalised, end]
 
 
 def accepts(method, *flags):
@@ -249,12 +254,25 @@ RESUMED = {
     "adaptive": ("--epochs=6", "--adaptive=k", "--tolerance=0", "--admm_interval=1", "--ema=0.5"),
     "atmc": ("--method=atmc", "--l0_epochs=2", "--epochs=3", "--codebook_epochs=1", "--bits=3", "--ema=0.5"),
     "one_shot": ("--method=atmc", "--one_shot", "--epochs=6", "--thin_layers", "--loss=trades", "--project_every=2"),
+    "factors": (
+        "--method=atmc",
+        "--one_shot",
+        "--epochs=4",
+        "--finetune_epochs=2",
+        "--factor_constraint=admm",
+        "--factor_start=svd",
+        "--normalise_layers",
+        "--admm_interval=1",
+    ),
     "alr": ("--method=alr", "--pretrain_epochs=2", "--epochs=4", "--starts=uniform,stripes,blocks", "--clip_norm=1"),
     "codebook": ("--epochs=4", "--finetune_epochs=2", "--projection=codebook", "--bits=3", "--label_smoothing=0.1"),
 }
 
 
-KILLED_AT = {"admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "alr": (3,), "codebook": (4,)}
+KILLED_AT = {
+    "admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "factors": (3,), "alr": (3,),
+    "codebook": (4,),
+}  # fmt: skip
 QUICK_KILLS = (("admm", 1), ("atmc", 5))
 
 
@@ -284,6 +302,16 @@ def test_the_same_command_resumes_to_the_same_weights(
     assert trained_epochs == list(range(last_epoch, 6))
     for expected, got in zip(uninterrupted(method).get_weights(), resumed.get_weights()):
         np.testing.assert_allclose(got, expected, atol=1e-5)
+    history = read_history(tmp_path / "run" / "history.csv")
+    assert [row.support_churn is None for row in history] == without_churn(method)
+
+
+def without_churn(method):
+    """Whether an epoch's support has none before it: in the first epoch of a stage, and without a constraint."""
+    found = []
+    for stage in METHODS[config("RUN", *RESUMED[method]).method].stages(config("RUN", *RESUMED[method])):
+        found += [True, *[not stage.constraint] * (stage.epochs - 1)] if stage.epochs else []
+    return found
 
 
 SLOW_STOPS = [

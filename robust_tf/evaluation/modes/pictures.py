@@ -91,20 +91,20 @@ def show(record, console):
 
 def strip(record, shown, numbers, head=""):
     """The rows of a panel: (title, [(PNG bytes, class, whether the class is correct)])."""
-    panel = []
-    for number in numbers:
-        row = record.rows[number]
-        shown_classes = row.classes or record.labels
-        images = [
-            (png(image), record.class_names[label] if row.classes else "", label == true)
-            for image, label, true in zip(shown[number], shown_classes, record.labels)
-        ]
-        panel.append((f"{head}{row.title}", images))
-    return panel
+    return [(f"{head}{record.rows[number].title}", row(record, shown, number)) for number in numbers]
+
+
+def row(record, shown, number):
+    """[(PNG bytes, class, whether the class is correct)] of a row; class "" where it has no predictions."""
+    predicted = record.rows[number].classes
+    return [
+        (png(image), record.class_names[label] if predicted else "", label == true)
+        for image, label, true in zip(shown[number], predicted or record.labels, record.labels)
+    ]
 
 
 def panels(runs):
-    """For each evaluation the perturbed images, and the smallest perturbations that fool the net."""
+    """For each evaluation the perturbed images."""
     figures = []
     for label, record, shown in with_images(runs):
         if shown is None:
@@ -115,23 +115,34 @@ def panels(runs):
             f"PGD with {record.steps} steps, {record.norm}, on the first test images; below each image its predicted"
             " class, in capitals and another colour where it is wrong."
         )
-        radii = ", ".join("none" if radius is None else f"{radius:.3g}" for radius in record.least_radii)
-        figures += [
-            Figure(
-                f"perturbed-{as_key(label)}",
-                f"{label}: perturbed images",
-                caption,
-                pictures=strip(record, shown, record.attacked),
-            ),
-            Figure(
-                f"smallest-{as_key(label)}",
-                f"{label}: the smallest perturbations that fool the net",
-                f"PGD at the smallest of {RADII} radii up to {FARTHEST * record.eps:.3g} that fools the net; for each"
-                f" image: {radii}.",
-                pictures=strip(record, shown, record.fooling),
-            ),
-        ]
+        key, title = f"perturbed-{as_key(label)}", f"{label}: perturbed images"
+        figures.append(Figure(key, title, caption, pictures=strip(record, shown, record.attacked)))
     return figures or Missing("Perturbed images", "bin/evaluate --mode=pictures writes them")
+
+
+def smallest(runs):
+    """The smallest perturbations that fool each net, side by side; a panel for each set of images."""
+    panels = {}
+    for label, record, shown in with_images(runs):
+        if shown is None:  # `panels` reports it
+            continue
+        unperturbed, fooling = record.fooling
+        rows = panels.setdefault((shown[unperturbed].tobytes(), record.norm), [])
+        rows += [] if rows else [("no attack", [(image, "", True) for image, _, _ in row(record, shown, unperturbed)])]
+        texts = ["none" if radius is None else f"{radius:.3g}" for radius in record.least_radii]
+        pictures = zip(row(record, shown, fooling), texts)
+        rows.append((label, [(image, f"{name}, {text}", right) for (image, name, right), text in pictures]))
+    title = "The smallest perturbations that fool the nets"
+    caption = (
+        f"PGD at the smallest of {RADII} radii, up to {FARTHEST} times the eps of the evaluation, that fools the net;"
+        " below each image its predicted class and that radius."
+    )
+    if not panels:
+        return Missing(title, "bin/evaluate --mode=pictures writes them")
+    return [
+        Figure(f"smallest-{i}", title, f"{caption} {norm}.", pictures=rows)
+        for i, ((_, norm), rows) in enumerate(panels.items(), 1)
+    ]
 
 
 def saliency(runs):
@@ -168,4 +179,4 @@ def read_images(path, record):
     return images if fit else None
 
 
-FIGURES = (panels, saliency)
+FIGURES = (panels, smallest, saliency)

@@ -4,6 +4,7 @@ schedule.py            sets eps, the attack's gradient steps and the learning ra
 pacing.py              delays k or eps after an epoch whose loss is too high
 constraint_updates.py  starts and updates the weight constraint
 shipping.py            validates the net that would ship
+support.py             follows which weights would ship
 selection.py           saves the best weights
 restore.py             restores the weights after fit
 history.py             writes history.csv
