@@ -67,13 +67,16 @@ def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tm
     monkeypatch.chdir(ROOT)
     assert f"bin/sweep --flagfile={path}" in path.read_text()
     own, flags = divided([f"--flagfile={path}", "--grid=ratio=0.01", f"--workdir={tmp_path}"], SweepConfig, TrainConfig)
-    cells = plan(parse(SweepConfig, own), flags).cells
+    planned = plan(parse(SweepConfig, own), flags)
+    starts, cells = {start.name: epochs(start) for start in planned.starts}, planned.cells
     assert [cell.refused for cell in cells] == [""] * len(cells)
     assert {cell.varied["flagfile"] for cell in cells} >= {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
-    assert len({epochs(parse(TrainConfig, command_line(cell.flags))) for cell in cells}) == 1
+    assert len({epochs(cell) + starts.get(cell.start, 0) for cell in cells}) == 1
 
 
-def epochs(config):
+def epochs(cell):
+    """Of the cell alone, without its dense start."""
+    config = parse(TrainConfig, command_line(cell.flags))
     return sum(stage.epochs for stage in METHODS[config.method].stages(config))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.files import replace
 from robust_tf.records.history import FIELDS
+from robust_tf.report.runs import ReportedRun, read_run
 from robust_tf.sweep.table import finished
 
 SETTINGS = {field.name: field.metadata["kind"] for field in fields(EvaluateConfig) if field.name != "mode"}
@@ -17,21 +18,29 @@ LONGEST = 32  # longer lists, of single images, stay in the record alone
 def write_results(folder, plan, failures):
     """Writes both files into `folder`; failures: {name of a cell: reason}.
 
-    results.csv has a row for each number of a summary and of an evaluation of the sweep: the values of the grid, the
-    seed, which record holds the number, the settings of the evaluation, the name of the quantity and its value.
-    epochs.csv has a row for each epoch, with the columns of history.csv.
+    results.csv has a row for each number of a summary and of an evaluation: the values of the grid, the method, the
+    seed, which record holds the number, the settings of the evaluation, the name of the quantity and its value. Of a
+    cell it has the evaluations of the sweep, of a dense start all that its folder holds. epochs.csv has a row for each
+    epoch, with the columns of history.csv.
     """
-    cells = [cell for cell in plan.cells if cell.name not in failures]
-    varied = list(dict.fromkeys(name for cell in plan.cells for name in cell.varied))
+    runs = [(cell, finished(plan, cell)) for cell in plan.cells if cell.name not in failures]
+    runs += [(start, run) for start in plan.starts if (run := read_start(plan, start)).summary]
+    names = list(dict.fromkeys([*(name for cell in plan.cells for name in cell.varied), "method", "seed"]))
     results, epochs = [], []
-    for cell in cells:
-        run, which = finished(plan, cell), [*(cell.varied.get(name, "") for name in varied), cell.flags["seed"]]
+    for cell, run in runs:
+        which = [cell.varied.get(name, cell.flags.get(name, "")) for name in names]
         results += [[*which, "summary", "", *each] for each in numbers(run.summary)]
         for record in run.evaluations.values():
             results += [[*which, record.mode, settings(record), *each] for each in numbers(record)]
         epochs += [[*which, *asdict(row).values()] for row in run.history]
-    write_rows(folder / "results.csv", [[*varied, "seed", "record", "settings", "quantity", "value"], *results])
-    write_rows(folder / "epochs.csv", [[*varied, "seed", *FIELDS], *epochs])
+    write_rows(folder / "results.csv", [[*names, "record", "settings", "quantity", "value"], *results])
+    write_rows(folder / "epochs.csv", [[*names, *FIELDS], *epochs])
+
+
+def read_start(plan, start):
+    """The ReportedRun of a dense start, empty where it has not been trained."""
+    path = plan.runs / start.name
+    return read_run(start.name, path) if path.is_dir() else ReportedRun(start.name, path)
 
 
 def write_rows(path, rows):

@@ -9,6 +9,7 @@ from robust_tf.evaluation import MODES
 from robust_tf.flags.declare import parse
 from robust_tf.report.runs import read_run
 from robust_tf.sweep.config import SweepConfig
+from robust_tf.sweep.grid import Cell
 from robust_tf.sweep.plan import plan
 from robust_tf.sweep.results import numbers, settings, write_results
 
@@ -37,7 +38,7 @@ def test_every_number_has_its_row(swept, tmp_path):
     planned, robust, record = swept
     write_results(tmp_path, planned, {})
     found = rows(tmp_path / "results.csv")
-    assert {row["seed"] for row in found} == {"0"}
+    assert {(row["bits"], row["method"], row["seed"]) for row in found} == {("8", "admm", "0")}
     values = {(row["record"], row["settings"], row["quantity"]): float(row["value"]) for row in found}
     assert len(values) == len(found)
     assert values["summary", "", "kernels_nonzero"] == robust.summary.kernels_nonzero
@@ -51,6 +52,18 @@ def test_every_number_has_its_row(swept, tmp_path):
     ]
     write_results(tmp_path, planned, {planned.cells[0].name: "failed"})
     assert rows(tmp_path / "results.csv") == rows(tmp_path / "epochs.csv") == []
+
+
+def test_dense_starts_are_listed_with_all_their_evaluations(swept, shared_runs, tmp_path):
+    planned, _, _ = swept
+    start = Cell("digits-dense-seed-0", {"method": "da", "seed": "0"})
+    absent = Cell("digits-dense-seed-1", {"method": "da", "seed": "1"})
+    (planned.runs / start.name).symlink_to(shared_runs / "natural")
+    write_results(tmp_path, dataclasses.replace(planned, starts=[start, absent]), {planned.cells[0].name: "failed"})
+    found = rows(tmp_path / "results.csv")
+    assert {(row["bits"], row["method"], row["seed"]) for row in found} == {("", "da", "0")}
+    records = read_run("natural", shared_runs / "natural").evaluations.values()
+    assert {row["record"] for row in found} == {"summary", *(record.mode for record in records)}
 
 
 @pytest.mark.parametrize("mode", MODES)
