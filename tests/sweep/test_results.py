@@ -26,8 +26,8 @@ def swept(shared_runs, tmp_path):
     (record, *_) = robust.records("attacks")
     names = {name: text for name, text in (pair.split("=") for pair in settings(record).split())}
     evaluate = " ".join(f"--{name}={text}" for name, text in names.items() if name != "norm")
-    flags = {"method": "admm", "ratio": "0.2", "eps": "0.1"}
-    config = parse(SweepConfig, [f"--workdir={tmp_path}", "--grid=bits=8", f"--evaluate={evaluate}"])
+    flags = {"method": "admm", "eps": "0.1"}
+    config = parse(SweepConfig, [f"--workdir={tmp_path}", "--grid=ratio=0.2", f"--evaluate={evaluate}"])
     planned = plan(config, flags)
     planned.runs.mkdir()
     (planned.runs / planned.cells[0].name).symlink_to(shared_runs / "robust")
@@ -38,7 +38,7 @@ def test_every_number_has_its_row(swept, tmp_path):
     planned, robust, record = swept
     write_results(tmp_path, planned, {})
     found = rows(tmp_path / "results.csv")
-    assert {(row["bits"], row["method"], row["seed"]) for row in found} == {("8", "admm", "0")}
+    assert {(row["ratio"], row["method"], row["seed"]) for row in found} == {("0.2", "admm", "0")}
     values = {(row["record"], row["settings"], row["quantity"]): float(row["value"]) for row in found}
     assert len(values) == len(found)
     assert values["summary", "", "kernels_nonzero"] == robust.summary.kernels_nonzero
@@ -61,7 +61,7 @@ def test_dense_starts_are_listed_with_all_their_evaluations(swept, shared_runs, 
     (planned.runs / start.name).symlink_to(shared_runs / "natural")
     write_results(tmp_path, dataclasses.replace(planned, starts=[start, absent]), {planned.cells[0].name: "failed"})
     found = rows(tmp_path / "results.csv")
-    assert {(row["bits"], row["method"], row["seed"]) for row in found} == {("", "da", "0")}
+    assert {(row["ratio"], row["method"], row["seed"]) for row in found} == {("", "da", "0")}
     records = read_run("natural", shared_runs / "natural").evaluations.values()
     assert {row["record"] for row in found} == {"summary", *(record.mode for record in records)}
 

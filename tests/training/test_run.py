@@ -21,6 +21,7 @@ from robust_tf.compression import atmc
 from robust_tf.data import DATASETS
 from robust_tf.data.pipeline import split_validation
 from robust_tf.flags.declare import parse
+from robust_tf.flags.text import flagfile
 from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
 from robust_tf.projections import PROJECTIONS
@@ -397,7 +398,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize("method", RESUMED)
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path, uninterrupted, method):
     """kill -9 at moments that fall anywhere: in the first epochs, in a checkpoint, between stages, in the export."""
-    flags = [f"--workdir={tmp_path}/run", *FLAGS, "--ratio=0.05", *RESUMED[method]]
+    flags = flagfile(config(tmp_path / "run", *RESUMED[method]))
     command = [sys.executable, "-m", "robust_tf.commands.train", *flags]
     kills = 0
     for seconds in (9, 10, 12, 14, 17, 21):
