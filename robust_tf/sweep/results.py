@@ -1,15 +1,13 @@
 """results.csv and epochs.csv: the numbers of each run of a sweep, one to a row, for other programs."""
 
-import csv
 from dataclasses import asdict, fields
 
 import msgspec
 
 from robust_tf.evaluation.config import EvaluateConfig
-from robust_tf.files import replace
 from robust_tf.records.history import FIELDS
 from robust_tf.report.runs import ReportedRun, read_run
-from robust_tf.sweep.table import finished
+from robust_tf.sweep.table import finished, write_rows
 
 SETTINGS = {field.name: field.metadata["kind"] for field in fields(EvaluateConfig) if field.name != "mode"}
 LONGEST = 32  # longer lists, of single images, stay in the record alone
@@ -41,14 +39,6 @@ def read_start(plan, start):
     """The ReportedRun of a dense start, empty where it has not been trained."""
     path = plan.runs / start.name
     return read_run(start.name, path) if path.is_dir() else ReportedRun(start.name, path)
-
-
-def write_rows(path, rows):
-    def write(partial):
-        with partial.open("w", newline="") as file:
-            csv.writer(file).writerows(rows)
-
-    replace(path, write)
 
 
 def settings(record):

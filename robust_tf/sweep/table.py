@@ -67,12 +67,17 @@ def write_csv(path, groups):
     for group in groups:
         numbers = [each(values) for values in measured(group.runs).values() for each in (mean, deviation)]
         rows.append([*group.varied.values(), len(group.runs), *numbers, attacked(group.runs), group.failed])
-    replace(path, lambda partial: write_rows(partial, rows))
+    write_rows(path, rows)
 
 
 def write_rows(path, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    """Writes a CSV file; a reader sees the old file or the new one."""
+
+    def write(partial):
+        with partial.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    replace(path, write)
 
 
 def mean(values):

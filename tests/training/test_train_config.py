@@ -76,7 +76,7 @@ def test_refusals_say_what_was_expected_and_what_came(flag, message):
     ("method", "flag", "message"),
     [
         ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|l0|admm|atmc with it; got da"),
-        ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=admm with it; got natural"),
+        ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=l0|admm with it; got natural"),
         ("ap", "--rho=1", "--rho: expected --method=admm with it; got ap"),
         ("atmc", "--floor=0.1", "--floor: expected --method=nap|ap|admm with it; got atmc"),
         ("admm", "--phi=0.1", "--phi: expected --projection=redundant with it; got irregular"),
