@@ -2,11 +2,10 @@
 
 bin/python docs/claims.py [SWEEP ...]
 
-first copies the numbers of finished sweeps (their folders) into docs/claims/.
+first adds the numbers of finished sweeps (their folders) to docs/claims/.
 """
 
 import csv
-import datetime
 import itertools
 import statistics
 import sys
@@ -39,16 +38,16 @@ FACTORS = {
 
 
 def rows(name):
-    """The rows of docs/claims/*-NAME.csv, as dicts; later files last."""
-    found = []
-    for path in sorted(FOLDER.glob(f"*-{name}.csv")):
-        with path.open(newline="") as file:
-            found += csv.DictReader(file)
-    return found
+    """The rows of docs/claims/NAME.csv, as dicts."""
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 class Results:
-    """The numbers of all sweeps. A later file replaces the numbers of an earlier one."""
+    """The numbers of all sweeps."""
 
     def __init__(self):
         self.numbers = {}
@@ -357,24 +356,24 @@ def text():
 
 
 def add(sweep):
-    """Copies what the tables need of a sweep's results.csv and epochs.csv into docs/claims/."""
+    """Adds what the tables need of a sweep's results.csv and epochs.csv; replaces the numbers of a repeated record."""
+    layers = lambda row: row["quantity"].startswith("layers.")
+    merge("results", sweep, (*KEPT, "record", "settings"), ("quantity", "value"), lambda row: not layers(row))
+    merge("epochs", sweep, KEPT, EPOCHS, lambda row: any(row[column] for column in EPOCHS[2:]))
+
+
+def merge(name, sweep, keys, columns, wanted):
+    """Rewrites docs/claims/NAME.csv: old rows whose `keys` the sweep does not have, then the wanted ones of the sweep."""
+    with (Path(sweep) / f"{name}.csv").open(newline="") as file:
+        new = [row for row in csv.DictReader(file, restval="") if wanted(row)]
+    key = lambda row: tuple(row.get(column, "") for column in keys)
+    repeated = {key(row) for row in new}
+    kept = [row for row in rows(name) if key(row) not in repeated]
     FOLDER.mkdir(exist_ok=True)
-    for name, columns, wanted in (
-        (
-            "results",
-            (*KEPT, "record", "settings", "quantity", "value"),
-            lambda row: not row["quantity"].startswith("layers."),
-        ),
-        ("epochs", (*KEPT, *EPOCHS), lambda row: any(row[column] for column in EPOCHS[2:])),
-    ):
-        with (Path(sweep) / f"{name}.csv").open(newline="") as file:
-            found = [row for row in csv.DictReader(file) if wanted(row)]
-        with (FOLDER / f"{datetime.date.today()}-{Path(sweep).resolve().name}-{name}.csv").open(
-            "w", newline=""
-        ) as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(found)
+    with (FOLDER / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, (*keys, *columns), extrasaction="ignore", restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, *new])
 
 
 def main():

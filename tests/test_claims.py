@@ -55,3 +55,19 @@ def test_differences_are_taken_seed_by_seed(claims):
     assert statistics.fmean(found) == pytest.approx(
         100 * (statistics.fmean(atmc.values()) - statistics.fmean(ap.values()))
     )
+
+
+def test_a_repeated_record_replaces_the_earlier_one(claims, tmp_path, monkeypatch):
+    head = "flagfile,ratio,method,seed,record,settings,quantity,value\n"
+    for name, lines in (
+        ("one", "a.cfg,0.1,,0,attacks,eps=0.1,x,1\na.cfg,0.1,,0,attacks,eps=0.2,x,2\n"),
+        ("two", "a.cfg,0.1,,0,attacks,eps=0.2,x,3\na.cfg,0.1,,1,attacks,eps=0.2,x,4\n"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.csv").write_text(head + lines)
+        (tmp_path / name / "epochs.csv").write_text(",".join((*claims["KEPT"], *claims["EPOCHS"])) + "\n")
+    monkeypatch.setitem(claims["add"].__globals__, "FOLDER", tmp_path / "kept")
+    for name in ("one", "two"):
+        claims["add"](tmp_path / name)
+    found = [(row["seed"], row["settings"], row["value"]) for row in claims["rows"]("results")]
+    assert found == [("0", "eps=0.1", "1"), ("0", "eps=0.2", "3"), ("1", "eps=0.2", "4")]
