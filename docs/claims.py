@@ -363,7 +363,7 @@ def add(sweep):
 
 
 def merge(name, sweep, keys, columns, wanted):
-    """Rewrites docs/claims/NAME.csv: old rows whose `keys` the sweep does not have, then the wanted ones of the sweep."""
+    """Rewrites docs/claims/NAME.csv: old rows whose `keys` the sweep does not have, then its wanted ones."""
     with (Path(sweep) / f"{name}.csv").open(newline="") as file:
         new = [row for row in csv.DictReader(file, restval="") if wanted(row)]
     key = lambda row: tuple(row.get(column, "") for column in keys)

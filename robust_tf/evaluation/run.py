@@ -3,16 +3,21 @@
 import dataclasses
 import hashlib
 
+import numpy as np
 from rich.console import Console
 
 from robust_tf.certification.certified import certified
+from robust_tf.data.pixels import in_batches
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.settings import check_classes, resolved, settings
 from robust_tf.evaluation.subject import load_subject
+from robust_tf.models.guess import guess
 from robust_tf.records.record import write
 from robust_tf.terminal import progress_bar
 from robust_tf.training.rundir import RunDirectory
+
+CLEAN_BATCH = 500  # images without attack at once
 
 
 def evaluate(config):
@@ -24,6 +29,8 @@ def evaluate(config):
     path = folder / f"{name_of(config, len(subject.images))}.json"
     eps = subject.run.config.eps if config.eps is None else config.eps
     flags, proven = [], None
+    if guessing := guess(predicted(subject), subject.labels):
+        print(f"warning: {guessing}", flush=True)
     with progress_bar() as progress:
         if mode.probes:
             progress.add_task("looking for signs that the net misleads attacks", total=None, unit="images")
@@ -31,7 +38,7 @@ def evaluate(config):
         if mode.certifies:
             proven = certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
     record = mode.resolve().measure(subject, config, path)
-    record = dataclasses.replace(record, flags=(*record.flags, *flags))
+    record = dataclasses.replace(record, guess=guessing, flags=(*record.flags, *flags))
     if proven is not None:
         record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=float(proven.mean()))
     write(path, record)
@@ -39,6 +46,12 @@ def evaluate(config):
         state.unlink()
     show(record, path)
     return path
+
+
+def predicted(subject):
+    """The classes that the net predicts without attack, int [N]."""
+    batches = in_batches(subject.images, subject.labels, CLEAN_BATCH)
+    return np.concatenate([np.argmax(subject.logits_fn(x), -1) for _, x, _ in batches])
 
 
 def name_of(config, num_images):

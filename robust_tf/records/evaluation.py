@@ -15,9 +15,9 @@ class Evaluation:
     """Fields of every mode's record.
 
     norm: of the attacks' ball. num_images: number of test images, the first of the split. model_sha256: of the net.
-    clean_accuracy: without attack. flags: signs that accuracies may be too high. seconds: of the attacks.
-    certified_accuracy: proven by interval bounds within certified_eps; None if the bounds do not support the net, or do
-    not bound what the mode measures.
+    clean_accuracy: without attack. guess: why the net is no better than a guess without attack, None if it is better.
+    flags: signs that accuracies may be too high. seconds: of the attacks. certified_accuracy: proven by interval bounds
+    within certified_eps; None if the bounds do not support the net, or do not bound what the mode measures.
     """
 
     mode: str
@@ -26,6 +26,7 @@ class Evaluation:
     num_images: Positive
     model_sha256: str
     clean_accuracy: Share
+    guess: str | None = None
     flags: tuple[str, ...] = ()
     seconds: Seconds = 0.0
     certified_eps: float | None = None

@@ -16,9 +16,9 @@ class HistoryRow:
     measured on the net that would ship. A cell is empty (None) if the stage has no such value.
 
     epoch: counted from 0 over all stages of the run. stage: its name. seconds: of the epoch. eps, steps (of the
-    attack), learning_rate: at the end of the epoch. k: largest number of non-zero weights. rho, primal_residual,
-    dual_residual, churn: of ADMM. support_churn, nonzero_U, nonzero_V, nonzero_C: of the net that would ship, see
-    `training.callbacks.support`.
+    attack), learning_rate: at the end of the epoch. loss: with the constraint's penalty. k: largest number of non-zero
+    weights. rho, primal_residual, dual_residual, churn: of ADMM. support_churn, nonzero_U, nonzero_V, nonzero_C: of the
+    net that would ship, see `training.callbacks.support`.
     """
 
     epoch: int
@@ -30,6 +30,7 @@ class HistoryRow:
     loss: float | None = None
     clean_loss: float | None = None
     adversarial_loss: float | None = None
+    penalty: float | None = None
     accuracy: float | None = None
     robust_accuracy: float | None = None
     val_loss: float | None = None

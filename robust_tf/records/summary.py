@@ -52,8 +52,9 @@ class Summary:
 
     kernels_total: number of kernel weights of the dense net, N; kernels_nonzero: number of non-zero ones; ratio: their
     quotient; ratio_asked: --ratio, None if the method does not compress. pgd_accuracy: under PGD with pgd_steps
-    gradient steps and radius eps. certified_accuracy: by interval bounds, None if they do not support the net. epochs:
-    of the main stage; epochs_trained: of all stages. seconds: of training.
+    gradient steps and radius eps. certified_accuracy: by interval bounds, None if they do not support the net. guess:
+    why the net is no better than a guess, None if it is better. epochs: of the main stage; epochs_trained: of all
+    stages. seconds: of training.
     """
 
     VERSION: ClassVar[int] = 3
@@ -74,6 +75,7 @@ class Summary:
     pgd_accuracy: Share
     pgd_steps: Positive
     certified_accuracy: Share | None = None
+    guess: str | None = None
     seed: int
     epochs: Positive
     epochs_trained: Count

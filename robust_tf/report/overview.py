@@ -90,6 +90,15 @@ def flags(runs):
     return Figure("flags", title, f"None in the {len(looked)} evaluations that looked for them.") if looked else []
 
 
+def guesses(runs):
+    """Nets that are no better than a guess."""
+    found = [(run.name, "training", run.summary.guess) for run in runs if run.summary]
+    found += [(run.name, name, record.guess) for run in runs for name, record in run.evaluations.items()]
+    rows = [row for row in found if row[-1]]
+    columns = ("run", "measured in", "why")
+    return Figure("guesses", "Warning: no better than a guess", columns=columns, rows=rows) if rows else []
+
+
 def absent(runs):
     rows = [(run.name, line) for run in runs for line in run.absent]
     return Figure("absent", "Missing or unusable files", columns=("run", "what"), rows=rows) if rows else []
@@ -125,5 +134,5 @@ def installed(package):
         return "not installed"
 
 
-FIGURES = (overview, beside_printed, flags, absent)
+FIGURES = (guesses, overview, beside_printed, flags, absent)
 CONFIGURATION = (configuration,)

@@ -105,7 +105,7 @@ def run_stage(setup, net, stage, first_epoch, extends):
             pacing,
             *constraint.callbacks,
             history,
-            EpochReport(progress, stage.name, (end_epoch - start) * setup.steps_per_epoch - steps_done, end_epoch),
+            EpochReport(progress, stage, (end_epoch - start) * setup.steps_per_epoch - steps_done, end_epoch),
             keras.callbacks.TensorBoard(setup.run.path / "tensorboard" / folder.name, write_graph=False),
             *ending(config, stage, first_epoch, end_epoch, may_extend, history, best, progress, manager),
             Checkpoints(manager, epoch, config.checkpoint_every, end_epoch),

@@ -80,7 +80,7 @@ class RobustModel(keras.Model):
         self.bounds = functools.partial(worst_logits, training_form(self.constraint.bounded or net))
         self.seed = seed
         self.first_step = first_step
-        names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss")
+        names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss", "penalty")
         names += ("certified_accuracy",) if self.certifies else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
@@ -165,14 +165,15 @@ class RobustModel(keras.Model):
             else:
                 z_adv = z
             z_clean = z if self.trains_on_clean else z_adv
-            loss = self.objective.value(self.loss, y, z_clean, z_adv, adv_weight, self.beta) + self.constraint.penalty()
+            penalty = self.constraint.penalty()
+            loss = self.objective.value(self.loss, y, z_clean, z_adv, adv_weight, self.beta) + penalty
             replica_loss = loss / share()[1]
         W = self.net.trainable_variables
         gradients = tape.gradient(replica_loss, W)
         self.finite().assign([1.0 if g is None else is_finite(g) for g in gradients])
         self.optimizer.apply_gradients(zip(gradients, W))
         once(self.after_step)
-        return self._measure(y, z, z_adv, loss, z_adv, y[seen])
+        return self._measure(y, z, z_adv, loss, z_adv, y[seen], penalty)
 
     def test_step(self, data):
         x, y = data
@@ -182,7 +183,7 @@ class RobustModel(keras.Model):
         worst = self.bounds(x, y, self.validation_attack["eps"]) if self.certifies else z_adv
         return self._measure(y, z, z_adv, loss, worst, y)
 
-    def _measure(self, y, z, z_adv, loss, worst, y_clean):
+    def _measure(self, y, z, z_adv, loss, worst, y_clean, penalty=0.0):
         """Updates the means, in which images weigh equally, by a batch; returns them by name. z are of y_clean."""
         batch = tf.shape(z_adv)[0]
         self.means["accuracy"].update_state(correct(z, y_clean))
@@ -190,6 +191,7 @@ class RobustModel(keras.Model):
         if self.certifies:
             self.means["certified_accuracy"].update_state(correct(worst, y))
         self.means["loss"].update_state(loss, batch)
+        self.means["penalty"].update_state(penalty, batch)
         self.means["clean_loss"].update_state(self.loss(y_clean, z), tf.shape(z)[0])
         self.means["adversarial_loss"].update_state(self.loss(y, z_adv), batch)
         return {name: mean.result() for name, mean in self.means.items()}

@@ -4,6 +4,7 @@ import numpy as np
 
 from robust_tf.certification.certified import certified
 from robust_tf.data.pipeline import batches
+from robust_tf.models.guess import guess
 from robust_tf.models.kernels import kernel_layers, kernel_of
 from robust_tf.projections.filters import matrix
 from robust_tf.records.summary import Layer, Summary
@@ -27,6 +28,7 @@ def summarise(config, dataset, run, net, N, factors, held_out):
     model = RobustModel(net, eps=config.eps, norm=config.norm, seed=config.seed)
     model.compile()
     measured = model.evaluate(batches(*held_out, 500), verbose=0, return_dict=True)
+    predicted = net.predict(batches(*held_out, 500), verbose=0).argmax(-1)
     proven = certified(net, *held_out, config.eps, config.norm)
     layers, history, method = describe(net), run.history(), METHODS[config.method]
     nonzero = sum(layer.nonzero for layer in layers)
@@ -47,6 +49,7 @@ def summarise(config, dataset, run, net, N, factors, held_out):
         pgd_accuracy=float(measured["robust_accuracy"]),
         pgd_steps=model.validation_attack["steps"],
         certified_accuracy=None if proven is None else float(proven.mean()),
+        guess=guess(predicted, held_out[1]),
         seed=config.seed,
         epochs=config.epochs,
         epochs_trained=len(history),
