@@ -21,7 +21,7 @@ from rich.table import Column, Table
 
 from robust_tf.compression import atmc
 from robust_tf.data import described
-from robust_tf.data.pipeline import held_out
+from robust_tf.data.held_out import held_out
 from robust_tf.flags.declare import parse
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels

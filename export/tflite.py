@@ -108,17 +108,34 @@ def export(config):
         keras_clean_accuracy=float(np.mean(logits.argmax(-1) == y)),
         attack=TransferAttack(name="pgd on the Keras net", **attack, seed=config.seed, num_images=len(x_adv)),
         keras_robust_accuracy=robust,
-        flags=tuple(
-            f"{file.format} loses {robust - file.robust_accuracy:.1%} of robust accuracy against the net"
-            for file in exported
-            if robust - file.robust_accuracy > LOST
-        ),
+        flags=(*less_robust(exported, robust), *larger(exported)),
     )
     write(folder / "manifest.json", manifest)
     show(manifest, folder)
     if config.bundle:
         print(bundle(folder, run.path.resolve().name, dataset.class_names, preprocessing(net)))
     return manifest
+
+
+def less_robust(files, robust):
+    """Warnings about files that lose robust accuracy against the net's, `robust`."""
+    return [
+        f"{file.format} loses {robust - file.robust_accuracy:.1%} of robust accuracy against the net"
+        for file in files
+        if robust - file.robust_accuracy > LOST
+    ]
+
+
+def larger(files):
+    """Warnings about files of the compact net that are larger than those of the net itself in the same format."""
+    plain = {FORMATS[file.format].address: file for file in files if not FORMATS[file.format].compact}
+    pairs = [(file, plain.get(FORMATS[file.format].address)) for file in files if FORMATS[file.format].compact]
+    return [
+        f"{file.format} is larger than {other.format} ({file.bytes:,} against {other.bytes:,} bytes): few channels are"
+        " unused"
+        for file, other in pairs
+        if other and file.bytes > other.bytes
+    ]
 
 
 def preprocessing(net):

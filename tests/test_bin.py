@@ -43,7 +43,8 @@ def train_with(tmp_path):
 def test_the_python_version_is_checked(train_with):
     done = train_with("*find_spec*) exit 1;; *version_info*) echo 3.9;; *) echo Python 3.9.1;;")
     assert done.returncode == 2
-    assert done.stderr.startswith("robust_tf: expected Python of one of the versions 3.13 3.12 3.11 on the PATH; got Python 3.9.1; install")
+    expected = "robust_tf: expected Python of one of the versions 3.13 3.12 3.11 on the PATH; got Python 3.9.1; install"
+    assert done.stderr.startswith(expected)
     assert done.stderr.count("\n") == 1
 
 

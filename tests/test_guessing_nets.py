@@ -1,4 +1,4 @@
-"""A net that is no better than a guess is named so at the end of training, on top of an evaluation and in the report."""
+"""A net that is no better than a guess says so after training, on top of an evaluation and in the report."""
 
 import pytest
 

@@ -7,14 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.data.augment import augment
+from robust_tf.data.held_out import held_out
 from robust_tf.data.pixels import pixels
-
-VALIDATION = 2000
-
-
-def held_out(train_images):
-    """How many of the training images are held out for validation."""
-    return min(VALIDATION, train_images // 5)
 
 
 def split_validation(images, labels, seed):

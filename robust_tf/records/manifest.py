@@ -58,7 +58,8 @@ class TransferAttack:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What was exported. parameters, multiply_adds, model_sha256 and keras_*: of the Keras net. num_images: number of
-    test images on which the files were compared. flags: files that lose robust accuracy compared with the net."""
+    test images on which the files were compared. flags: warnings about files that lose robust accuracy
+    against the net, or are larger than without compaction."""
 
     files: tuple[ExportedFile, ...]
     class_names: tuple[str, ...]

@@ -13,7 +13,10 @@ class ReportConfig:
 
     workdir: tuple = flag(MANY, None, "run directory; give it once for each run to compare (required)")
     benchmarks: tuple = flag(
-        listed(TEXT), None, "JSON files that the benchmark script wrote on devices for the first run, comma-separated"
+        listed(TEXT),
+        None,
+        "JSON files that the benchmark script wrote on devices, comma-separated; the files' digests say of which run a"
+        " timing is",
     )
     out: str = flag(TEXT, None, "folder for the page; default: the first run directory")
 

@@ -23,7 +23,7 @@ def notes(runs):
     rows = []
     for run in runs:
         if run.manifest:
-            rows += [(run.name, "loses robust accuracy", flag) for flag in run.manifest.flags]
+            rows += [(run.name, "warning", flag) for flag in run.manifest.flags]
             rows += [(run.name, f"no {left.format} file", left.reason) for left in run.manifest.left_out]
     columns = ("run", "what", "details")
     return Figure("export", "Problems of the export", columns=columns, rows=rows) if rows else []

@@ -11,10 +11,8 @@ from PIL import Image
 
 from robust_tf import files
 from robust_tf.drawing.figures import Missing, data_uri, panel
-from robust_tf.records.benchmark import Timings
-from robust_tf.records.record import read
 from robust_tf.report import SECTIONS
-from robust_tf.report.runs import read_runs
+from robust_tf.report.runs import add_timings, read_runs
 from robust_tf.terminal import progress_bar
 
 
@@ -22,7 +20,7 @@ def report(config):
     """Writes report.html and report/*.png|svg into --out, by default the first run; returns the page's path."""
     runs = read_runs(config.workdir)
     for path in config.benchmarks or ():
-        runs[0].timings += read(path, Timings).timings
+        add_timings(path, runs)
     out = Path(config.out or config.workdir[0])
     out.mkdir(parents=True, exist_ok=True)
     folder = files.subfolder(out, "report")

@@ -96,6 +96,22 @@ def read_run(name, path):
     return run
 
 
+def add_timings(path, runs):
+    """Gives the timings of a device's file to the runs whose exported files were timed, told by their digests.
+
+    Raises Refusal where the file is no benchmark, or none of its timings is of a file of these runs.
+    """
+    timings, found = read(path, Timings).timings, False
+    for run in runs:
+        exported = {file.sha256 for file in run.files} - {None}
+        ours = [timing for timing in timings if timing.sha256 in exported]
+        run.timings += ours
+        found |= bool(ours)
+    if not found:
+        names = ", ".join(dict.fromkeys(timing.file for timing in timings)) or "no timing"
+        raise Refusal(f"--benchmarks={path}: expected timings of exported files of these runs; got {names}")
+
+
 def part(run, name, command, read_it):
     """read_it(); None, and a line in run.absent, where the file is missing or unusable."""
     if not (run.path / name).exists():

@@ -15,6 +15,9 @@ class SweepConfig:
     which is trained once, as its own run. A schedule given as epoch:value,... is split where the dense run ends;
     default and named learning rates start again after it, as in each stage of one run; eps and the attack's steps then
     stay at their final values. Runs with a schedule for the whole run (one_cycle) share no dense run.
+
+    Files benchmark*.json in the sweep's folder, which the benchmark script wrote on devices for any of its runs, are in
+    its report.
     """
 
     workdir: str = flag(TEXT, None, "folder of the sweep; default: runs/sweep-NAME, named after the flags")

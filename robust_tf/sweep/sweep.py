@@ -155,6 +155,8 @@ def report(plan, cells, console):
     if not cells:
         return 0
     words = command("report", *(f"--workdir={plan.runs / cell.name}" for cell in cells), f"--out={plan.folder}")
+    devices = sorted(plan.folder.glob("benchmark*.json"))
+    words += [f"--benchmarks={','.join(map(str, devices))}"] if devices else []
     job = Job(plan.folder, plan.folder / "logs" / "report.log", [words], Path.cwd())
     with console.status("report"):
         code = execute(words, job, set())

@@ -4,7 +4,7 @@ import dataclasses
 import os
 
 from robust_tf.attacks import NORMS, STARTS
-from robust_tf.data import AUGMENTATIONS, DATASETS
+from robust_tf.data import AUGMENTATIONS, DATASETS, described
 from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import EPS, RATIO, SWITCH, TEXT, image_size, listed, net, one_of, real, sequence, whole
 from robust_tf.flags.meaning import ABOVE_0, UNSET
@@ -12,6 +12,7 @@ from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
+from robust_tf.training.lengths import default_batch_size, default_epochs
 from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, FACTOR_CONSTRAINTS, FACTOR_STARTS, METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES
 
@@ -124,8 +125,17 @@ class TrainConfig:
     adv_weight: float = flag(
         real(0, 1, above=True), "0.9", "weight of the adversarial loss; the clean loss has weight 1 - adv_weight"
     )
-    epochs: int = flag(whole(1), "20", "epochs of the method's main stage")
-    pretrain_epochs: int = flag(whole(0), "0", "epochs of dense training before the main stage")
+    epochs: int = flag(
+        whole(1),
+        None,
+        "epochs of the method's main stage; default: as many as take 1,000 training steps, from 20 to 100",
+    )
+    pretrain_epochs: int = flag(
+        whole(0),
+        None,
+        "epochs of dense training before the main stage; default: half of --epochs for nap, ap and alr without"
+        " --init_from, otherwise 0",
+    )
     finetune_epochs: int = flag(
         whole(0),
         "0",
@@ -171,8 +181,13 @@ class TrainConfig:
     thin_layers: bool = flag(
         SWITCH, "false", "atmc: ship two thin layers in place of a layer where they take fewer multiply-adds"
     )
-    batch_size: int = flag(whole(1), "128", "images in a training step")
-    optimizer: str = flag(one_of(("sgd", "adam")), "sgd", "optimiser; sgd has momentum 0.9")
+    batch_size: int = flag(
+        whole(1),
+        None,
+        "images in a training step; default: 128, or for fewer than 1,280 training images a smaller power of two, with"
+        " ten training steps an epoch, at least 16",
+    )
+    optimizer: str = flag(one_of(("sgd", "adam")), "adam", "optimiser; sgd has momentum 0.9")
     learning_rate: float = flag(real(0), None, "learning rate; default: 0.05 for sgd, 0.001 for adam")
     learning_rate_schedule: tuple = flag(
         sequence(real(0), LEARNING_RATES),
@@ -230,8 +245,12 @@ class TrainConfig:
         dataset, adam = DATASETS[self.dataset], self.optimizer == "adam"
         if self.norm != "linf" and self.eps is None:
             raise Refusal(f"--eps: expected a value with --norm={self.norm}, as the data set's is for linf; got none")
+        batch_size, epochs, pretrain_epochs = lengths(self)
         config = dataclasses.replace(
             self,
+            batch_size=batch_size,
+            epochs=epochs,
+            pretrain_epochs=pretrain_epochs,
             data_dir=self.data_dir and os.path.abspath(self.data_dir),  # later stages may run elsewhere
             init_from=self.init_from and os.path.abspath(self.init_from),
             eps=dataset.eps if self.eps is None else self.eps,
@@ -244,6 +263,26 @@ class TrainConfig:
         if "none" in config.augment and len(config.augment) > 1:
             raise Refusal(f"--augment: expected none without others; got {','.join(config.augment)}")
         return config
+
+
+def lengths(config):
+    """(batch size, epochs, epochs of dense training), by default for the number of training images and the method."""
+    batch_size, epochs, pretrain_epochs = config.batch_size, config.epochs, config.pretrain_epochs
+    if batch_size is None or epochs is None:
+        images = train_images(config)
+        batch_size = batch_size or default_batch_size(images)
+        epochs = epochs or default_epochs(images, batch_size)
+    if pretrain_epochs is None:
+        pretrain_epochs = -(-epochs // 2) if METHODS[config.method].needs_start and not config.init_from else 0
+    return batch_size, epochs, pretrain_epochs
+
+
+def train_images(config):
+    """The number of training images; of a folder that cannot be read, which is refused later, that of a large set."""
+    try:
+        return described(config.dataset, config.data_dir, config.image_size).train_images
+    except Refusal:
+        return 10**6
 
 
 def check_attack(config):

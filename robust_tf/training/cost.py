@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from robust_tf.attacks.pgd import pgd
-from robust_tf.data.pipeline import held_out
+from robust_tf.data.held_out import held_out
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
 from robust_tf.training.callbacks.pacing import AdaptivePacing

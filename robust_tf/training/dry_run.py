@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from robust_tf.data import described
-from robust_tf.data.pipeline import held_out
+from robust_tf.data.held_out import held_out
 from robust_tf.flags.text import flagfile
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds

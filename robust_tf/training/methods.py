@@ -59,6 +59,7 @@ class Method:
     options: flags of bin/train that apply to it.
     kept_by: kinds of projections that it supports, see `Projection.kept_by`.
     natural_start: whether its dense stage is natural training.
+    needs_start: whether it prunes at once what it is given, and so needs a dense start by default.
     """
 
     stages: Callable
@@ -66,6 +67,7 @@ class Method:
     options: tuple = ()
     kept_by: tuple = ()
     natural_start: bool = False
+    needs_start: bool = False
 
     @property
     def compresses(self):
@@ -205,17 +207,20 @@ METHODS = {
         options=(*COMPRESSING, "projection"),
         kept_by=("masks",),
         natural_start=True,
+        needs_start=True,
     ),
     "ap": Method(
         stages=ap,
         summary="adversarial training, pruning, adversarial training with fixed zeros",
         options=(*ADVERSARIAL, *COMPRESSING, "projection"),
         kept_by=("masks",),
+        needs_start=True,
     ),
     "alr": Method(
         stages=alr,
         summary="adversarial training, factorisation into thin layers, adversarial training of those",
         options=(*ADVERSARIAL, *COMPRESSING, "rank_rule"),
+        needs_start=True,
     ),
     "l0": Method(
         stages=l0,

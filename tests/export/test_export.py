@@ -182,6 +182,7 @@ def test_lint_says_why_a_format_was_left_out(tmp_path, net, monkeypatch, capsys)
 
 def finished(folder, net):
     """A run directory of a net on the embedded digits."""
+    folder.mkdir(exist_ok=True)
     net.save(folder / "model.keras")
     RunDirectory(folder).claim(parse(TrainConfig, ["--eps=0.1"]))
     return [f"--workdir={folder}", "--num_images=50", "--steps=1", "--attack_images=50"]
@@ -222,3 +223,19 @@ def test_robustness_that_was_lost_is_flagged(tmp_path, monkeypatch, capsys):
     net.get_layer("logits").bias.assign(np.ones(10))
     net.save(tmp_path / "model.keras")
     assert export_tflite.current(parse(ExportConfig, flags)) is None
+
+
+def test_a_compact_file_that_came_out_larger_is_flagged(tmp_path):
+    """The dense net has no unused channel; the pruned one has."""
+    formats = "--formats=float32,compact"
+    dense = export_tflite.export(parse(ExportConfig, [*finished(tmp_path / "dense", lenet()), formats]))
+    plain, smaller = (file.bytes for file in dense.files)
+    assert dense.flags == (
+        f"compact is larger than float32 ({smaller:,} against {plain:,} bytes): few channels are unused",
+    )
+    net = lenet()
+    for w in kernels(net):
+        w.assign(w * (np.arange(w.shape[-1]) < max(w.shape[-1] // 2, 10)))
+    pruned = export_tflite.export(parse(ExportConfig, [*finished(tmp_path / "pruned", net), formats]))
+    assert pruned.flags == ()
+    assert pruned.files[1].bytes < pruned.files[0].bytes

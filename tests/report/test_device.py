@@ -5,8 +5,9 @@ import pytest
 from robust_tf.drawing.figures import Missing
 from robust_tf.records.benchmark import Timings
 from robust_tf.records.record import read
+from robust_tf.refusal import Refusal
 from robust_tf.report.device import latency
-from robust_tf.report.runs import read_run
+from robust_tf.report.runs import add_timings, read_run
 
 
 @pytest.fixture
@@ -44,6 +45,17 @@ def test_further_devices_are_further_bars(run, shared_runs):
         *_, last = bars(figure)
         assert len(bars(figure)) == count + 1
         assert (last["file"], "threads 2" in last["where"]) == ("robust, int8", True)
+
+
+def test_timings_go_to_the_runs_whose_files_were_timed(run, shared_runs):
+    device, before = shared_runs / "device.json", len(run.timings)
+    natural = read_run("natural", shared_runs / "natural")
+    theirs = list(natural.timings)
+    add_timings(device, [natural, run])
+    assert natural.timings == theirs
+    assert run.timings[before:] == list(read(device, Timings).timings) != []
+    with pytest.raises(Refusal, match=r"expected timings of exported files of these runs; got model_int8\.tflite"):
+        add_timings(device, [natural])
 
 
 def test_a_protocol_that_was_not_timed_has_no_figure(run):

@@ -10,9 +10,10 @@ from robust_tf.training.config import TrainConfig
 def test_fractions_and_defaults():
     config = parse(TrainConfig, ["--eps=8/255", "--dataset=mnist"])
     assert config.eps == 8 / 255
-    assert (config.learning_rate, config.weight_decay) == (0.05, 5e-4)
+    assert (config.optimizer, config.learning_rate, config.weight_decay) == ("adam", 0.001, 0)
     assert parse(TrainConfig, ["--dataset=mnist"]).eps == 0.3
-    assert parse(TrainConfig, ["--optimizer=adam"]).learning_rate == 0.001
+    sgd = parse(TrainConfig, ["--optimizer=sgd"])
+    assert (sgd.learning_rate, sgd.weight_decay) == (0.05, 5e-4)
 
 
 def test_a_relative_data_folder_holds_from_any_folder(tmp_path, monkeypatch):
