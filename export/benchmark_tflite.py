@@ -286,10 +286,12 @@ def peak_memory(path, options):
     return int(child.stdout) if child.returncode == 0 and child.stdout.strip().isdigit() else None
 
 
-def show_peak(path, Interpreter, options):
+def show_peak(path, options):
     """Prints what `peak_memory` reads; runs in a separate process. Prints nothing where the system reports nothing."""
     import numpy
 
+    Interpreter, runtime = find_runtime(options.runtime)
+    options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
     before = memory("VmRSS")
     interpreter = load(Interpreter, path, options)
     detail = interpreter.get_input_details()[0]
@@ -476,25 +478,30 @@ def writable(path):
     return os.access(os.path.dirname(path) or ".", os.W_OK)
 
 
+def timed(options, files, others=()):
+    """The records of files; others: functions that take the options and return a further `Subject`."""
+    Interpreter, runtime = find_runtime(options.runtime)
+    options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
+    subjects = [make(options) for make in others]
+    for path in reversed(files):
+        try:
+            subjects.insert(0, subject_of(path, Interpreter, runtime, options))
+        except Unloadable as refusal:  # the other files are still timed
+            if len(files) == 1 or (path == files[0] and not subjects):
+                raise
+            print("benchmark: left out: {}".format(refusal), file=sys.stderr)
+    return benchmark(subjects, options)
+
+
 def main(argv=None, others=()):
-    """Times the files that argv names; others: functions that take the options and return a further `Subject`."""
+    """Times the files that argv names; others: see `timed`."""
     try:
         options, files = parse(argv, len(others))
-        old = read_timings(options.json) if options.json else []
-        Interpreter, runtime = find_runtime(options.runtime)
-        options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
         if options.peak:
-            show_peak(files[0], Interpreter, options)
+            show_peak(files[0], options)
             return 0
-        subjects = [make(options) for make in others]
-        for path in reversed(files):
-            try:
-                subjects.insert(0, subject_of(path, Interpreter, runtime, options))
-            except Unloadable as refusal:  # the other files are still timed
-                if len(files) == 1 or (path == files[0] and not subjects):
-                    raise
-                print("benchmark: left out: {}".format(refusal), file=sys.stderr)
-        records = benchmark(subjects, options)
+        old = read_timings(options.json) if options.json else []
+        records = timed(options, files, others)
     except Refusal as refusal:
         print("benchmark: {}".format(refusal), file=sys.stderr)
         return 2

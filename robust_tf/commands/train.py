@@ -10,15 +10,16 @@ from robust_tf.training.rundir import RunDirectory
 
 def check(config):
     described(config.dataset, config.data_dir, config.image_size)
-    if not config.dry_run and config.distribution != "multiworker":
+    if config.distribution != "multiworker":
         RunDirectory.for_config(config)
 
 
 def work(config):
     if config.dry_run:
+        from robust_tf.export import forecast
         from robust_tf.training.dry_run import dry_run
 
-        return dry_run(config)
+        return forecast.show(forecast.forecast(dry_run(config)))
     from robust_tf.training.callbacks.stopping import Stopped
     from robust_tf.training.failure import TrainingFailed
     from robust_tf.training.run import train

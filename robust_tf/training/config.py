@@ -237,7 +237,8 @@ class TrainConfig:
     dry_run: bool = flag(
         SWITCH,
         "false",
-        "do not train: print the configuration, the net's size, the operations and an estimate of the time",
+        "do not train: check everything, and print the configuration, the net's size, an estimate of the time, and the"
+        " bytes and milliseconds of the files",
     )
 
     def checked(self):
@@ -289,6 +290,8 @@ def check_attack(config):
     """Raises Refusal where flags of the training attack, or of the bounds in its place, do not fit together."""
     if config.steps == 0 and config.steps_schedule is None and config.alpha is not None:
         raise Refusal("--alpha: expected --steps above 0 with it; got 0")
+    if config.alpha is not None and config.alpha > config.eps:
+        raise Refusal(f"--alpha: expected at most eps ({config.eps:g}); got {config.alpha:g}")
     for eps in (config.eps, *(eps for _, eps in config.eps_schedule or ())):
         if config.norm == "linf" and eps > 1:
             raise Refusal(f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}")

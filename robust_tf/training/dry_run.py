@@ -2,6 +2,7 @@
 
 import datetime
 
+import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
@@ -10,16 +11,22 @@ from robust_tf.data.held_out import held_out
 from robust_tf.flags.text import flagfile
 from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds
+from robust_tf.projections import PROJECTIONS
+from robust_tf.projections.irregular import irregular
 from robust_tf.training.cost import costs, speed
 from robust_tf.training.methods import METHODS
-from robust_tf.training.projection import budget
+from robust_tf.training.prepare import PREPARATIONS
+from robust_tf.training.projection import budget, projection
 from robust_tf.training.run import check_run, start_from
 
 GPU = 5e12  # operations per second of a data-centre GPU in float32 training, a round figure
 
 
 def dry_run(config):
-    """Prints the resolved configuration, the net's size, the operations of each stage and the time they would take."""
+    """Prints the resolved configuration, the net's size, the operations of each stage and the time they would take.
+
+    Returns the net, untrained, with zeros as the constraint asks for.
+    """
     dataset = described(config.dataset, config.data_dir, config.image_size)
     net = build(config, dataset)
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
@@ -48,6 +55,26 @@ def dry_run(config):
         f"here: {here:.1e} operations per second, measured on one gradient step of the attack; on a GPU: {GPU:.0e},"
         " assumed"
     )
+    return constrained(config, net, N)
+
+
+def constrained(config, net, N):
+    """The untrained net with zeros at random places, as many as the constraint asks for and in its pattern.
+
+    The places come from the projection of standard normal weights: those of a fresh net differ in size from layer to
+    layer, so that whole layers would be pruned.
+    """
+    method, k = METHODS[config.method], budget(config.ratio, N)
+    kept_by = PROJECTIONS[config.projection].kept_by if method.projects else "masks"
+    if "rank_rule" in method.options or kept_by == "thin layers":
+        return PREPARATIONS["low_rank"](config, net, k)
+    if method.compresses and kept_by == "masks":
+        W = kernels(net)
+        normal = [tf.random.stateless_normal(w.shape, (config.seed, i)) for i, w in enumerate(W)]
+        project = projection(config, net) if method.projects else irregular
+        for w, z in zip(W, project(normal, k)):
+            w.assign(tf.where(z != 0, w, 0.0))
+    return net
 
 
 def duration(seconds):

@@ -22,7 +22,7 @@ def test_an_epoch_in_passes():
     validation = 22 * HELD_OUT
     assert total("--method=natural", "--epochs=2")["natural"] == 2 * (3 * TRAINED + validation)
     assert total("--method=da", "--epochs=1", "--steps=7")["dense"] == (14 + 6) * TRAINED + validation
-    assert total("--method=da", "--epochs=1", "--adv_weight=1")["dense"] == (14 + 3 + 16 / 128) * TRAINED + validation
+    assert total("--method=da", "--epochs=1", "--adv_weight=1")["dense"] == (14 + 3 + 16 / 64) * TRAINED + validation
     assert total("--method=da", "--epochs=1", "--attack=fgsm_rs")["dense"] == (2 + 6) * TRAINED + validation
     ibp = total("--method=da", "--epochs=1", "--loss=ibp", "--eps_schedule=0:0.1")["dense"]
     assert ibp == (3 + 6) * TRAINED + validation
