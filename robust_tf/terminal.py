@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
@@ -15,6 +16,12 @@ def progress_bar():
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]},")]
     columns += [TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("left")]
     return Progress(*columns, transient=True)
+
+
+def busy(what):
+    """Shows `what` beside a spinner while the context lasts; nothing where the output is no terminal."""
+    console = Console(highlight=False)
+    return console.status(f"[dim]{what}") if console.is_terminal else contextlib.nullcontext()
 
 
 def sequence_progress(progress, prefix=""):

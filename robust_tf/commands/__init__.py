@@ -8,7 +8,7 @@ from absl import logging
 
 from robust_tf.flags.declare import help_text, parse
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import quiet
+from robust_tf.terminal import busy, quiet
 
 
 def run_command(name, Config, check, work):
@@ -22,7 +22,7 @@ def run_command(name, Config, check, work):
         config = parse(Config, sys.argv[1:])
         check(config)
         logging.set_verbosity(logging.ERROR)  # of absl; commands print what a user must know
-        with quiet():
+        with busy("loading TensorFlow"), quiet():
             import tensorflow
             import tf_keras  # noqa: F401
         tensorflow.get_logger().setLevel("ERROR")  # its warnings about retracing are for developers

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import busy
 
 
 def load_tfds(name, split, data_dir=None):
@@ -19,7 +20,8 @@ def load_tfds(name, split, data_dir=None):
         if not builder.is_prepared():
             find_hosts(builder)
             builder.download_and_prepare()
-        data = builder.as_dataset(split=split).batch(2**31).get_single_element()
+        with busy(f"reading {name}, {split}"):
+            data = builder.as_dataset(split=split).batch(2**31).get_single_element()
     except Exception as error:  # tfds raises many types: connection, permission, checksum, damaged files
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(
