@@ -12,104 +12,17 @@ convolutions   XNNPACK on ARM runs 1x1 convolutions sparse inside a cluster of f
                must store them in sparse form.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from rich.console import Console
 from rich.table import Table
 
-from robust_tf.refusal import Refusal
+from robust_tf.tflite.graph import Graph, schema
 
 MAX_NONZERO = 1 / 3  # fraction of the weights of a cluster's 1x1 convolutions
-
-
-def names_of(enum):
-    return {value: name for name, value in vars(enum).items() if not name.startswith("_")}
-
-
-KINDS, TYPES = names_of(schema.BuiltinOperator), names_of(schema.TensorType)
-BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT8": 1, "INT32": 4}
 FLOATS = ("FLOAT32", "FLOAT16")
 ELEMENTWISE = ("ABS", "CEIL", "ELU", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "NEG", "RELU", "RELU6", "SQUARE")
 INTEGERS = "int8 convolutions never run sparse: use --formats=sparse, which is float"
 VALID = schema.Padding.VALID
-
-
-@dataclass(frozen=True)
-class Op:
-    """An operation of the graph; inputs, outputs: indices of its tensors."""
-
-    kind: str
-    options: object
-    inputs: tuple
-    outputs: tuple
-
-
-class Graph:
-    """The only subgraph of a file: its operations `ops` and its tensors.
-
-    Raises Refusal if `path` is not such a file.
-    """
-
-    def __init__(self, path):
-        content = Path(path).read_bytes()
-        try:
-            if content[4:8] != b"TFL3":
-                raise ValueError("another kind of file")
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
-            (graph,) = model.subgraphs
-            codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-            self.ops = [
-                Op(KINDS[codes[op.opcodeIndex]], op.builtinOptions, tuple(op.inputs), tuple(op.outputs))
-                for op in graph.operators
-            ]
-        except Exception as error:  # reading arbitrary bytes as offsets may raise any type
-            raise Refusal(f"{path}: expected a .tflite file; got {' '.join(str(error).split())[:200]}") from None
-        self.tensors, self.buffers = graph.tensors, model.buffers
-        self.producers = {tensor: op for op in self.ops for tensor in op.outputs}
-
-    def shape(self, tensor):
-        shape = self.tensors[tensor].shape
-        return [] if shape is None else [int(n) for n in shape]
-
-    def type(self, tensor):
-        return TYPES[self.tensors[tensor].type]
-
-    def data(self, tensor):
-        return self.buffers[self.tensors[tensor].buffer].data
-
-    def stored(self, tensor):
-        """(the tensor that stores a kernel's values in the file, whether a DENSIFY operation follows it)."""
-        densified = False
-        while (op := self.producers.get(tensor)) is not None and op.kind in ("DENSIFY", "DEQUANTIZE"):
-            densified |= op.kind == "DENSIFY"
-            (tensor,) = op.inputs
-        return tensor, densified
-
-    def weight_counts(self, tensor):
-        """(non-zero weights, all weights) of a kernel."""
-        tensor, _ = self.stored(tensor)
-        number = int(np.prod(self.shape(tensor)))
-        values = np.asarray(self.data(tensor), np.uint8).reshape(-1, BYTES[self.type(tensor)])
-        return int(values.any(axis=1).sum()), number
-
-    def name(self, op):
-        """The name of the Keras layer, from the tensor's name: NET/LAYER/...;..., one part for each fused layer."""
-        tensors = (op.outputs[0], *op.inputs[1:2])
-        names = [name for t in tensors for name in self.tensors[t].name.decode(errors="replace").split(";")]
-        owners = [name for name in names if any(kind in name for kind in ("Conv2D", "/depthwise", "MatMul"))]
-        parts = [*owners, names[0]][0].split("/")
-        return parts[1] if len(parts) > 1 else "output"
-
-    def padded_by(self, tensor):
-        """[top, bottom, left, right] zeros that a PAD operation before `tensor` adds; None without a PAD."""
-        op = self.producers.get(tensor)
-        if op is None or op.kind != "PAD":
-            return None
-        amounts = np.frombuffer(bytes(self.data(op.inputs[1])), np.int32).reshape(-1, 2)
-        return amounts[1:3].ravel().tolist()
 
 
 def lint(path):

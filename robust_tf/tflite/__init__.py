@@ -1,0 +1,4 @@
+"""Reading .tflite files.
+
+graph.py   the operations and tensors of a file
+"""

@@ -1,0 +1,135 @@
+"""Intervals of int8 files: one family's rounding is bit-exact, and all kernels' outputs lie inside the intervals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robust_tf.certification import file
+from robust_tf.certification.integers import propagate
+from robust_tf.certification.requantise import FAMILIES, covering, emulating
+from robust_tf.export.formats import convert
+from robust_tf.refusal import Refusal
+from robust_tf.tflite.graph import Graph
+
+RESOLVERS = {
+    "reference": OpResolverType.BUILTIN_REF,
+    "built_in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "xnnpack": OpResolverType.AUTO,
+}
+IMAGES = np.random.default_rng(0).random((40, 10, 8, 3), np.float32)
+
+
+def plain():
+    """Strides, both paddings, ReLU6, max pooling, a negative-valued layer in between."""
+    layers = keras.layers
+    return [
+        layers.Conv2D(6, 3, strides=2, padding="same", activation="relu6"),
+        layers.Conv2D(5, 2, bias_initializer="normal"),
+        layers.MaxPooling2D(2, padding="same"),
+        layers.Flatten(),
+        layers.Dense(7, activation="relu"),
+    ]
+
+
+def separable():
+    layers = keras.layers
+    return [
+        layers.ZeroPadding2D(1),
+        layers.DepthwiseConv2D(3, strides=2, activation="relu", bias_initializer="normal"),
+        layers.Conv2D(8, 1, activation="relu"),
+        layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2),
+        layers.Flatten(),
+    ]
+
+
+@pytest.fixture(scope="module", params=[plain, separable])
+def path(request, tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input(IMAGES.shape[1:]), *request.param(), keras.layers.Dense(4)])
+    found = tmp_path_factory.mktemp("int8") / "net.tflite"
+    found.write_bytes(convert(net, "int8", IMAGES))
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph(path):
+    return Graph(path)
+
+
+def run(path, family, stored):
+    """The stored scores of stored images, by the kernels of a family."""
+    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=RESOLVERS[family])
+    interpreter.allocate_tensors()
+    scores = []
+    for image in stored.astype(np.int8):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        scores.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].copy())
+    return np.array(scores, np.float64)
+
+
+def bounds(graph, low, high, rounded=covering):
+    found = propagate(graph, graph.ops, {graph.inputs[0]: (tf.constant(low), tf.constant(high))}, rounded)
+    return [side.numpy() for side in found[graph.outputs[0]]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_emulated_bit_for_bit(path, graph, family):
+    stored, _ = file.stored(graph, IMAGES, 0)
+    low, high = bounds(graph, stored, stored, emulating(family))
+    assert (low == high).all()
+    assert (low == run(path, family, stored)).all()
+    assert len(np.unique(low)) > 20  # the scores are not all clipped
+
+
+def test_without_a_radius_every_family_lies_inside_narrow_intervals(path, graph):
+    stored, _ = file.stored(graph, IMAGES, 0)
+    low, high = bounds(graph, stored, stored)
+    for family in FAMILIES:
+        scores = run(path, family, stored)
+        assert ((low <= scores) & (scores <= high)).all()
+    assert (high - low).mean() < 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 0.2), st.integers(0, 2**31))
+def test_images_within_eps_lie_inside(path, graph, eps, seed):
+    random = np.random.default_rng(seed)
+    x = IMAGES[:4]
+    low, high = bounds(graph, *file.stored(graph, x, eps))
+    corners = random.choice([-1, 1], x.shape) * eps  # attacks often end in corners
+    for noise in (random.uniform(-eps, eps, x.shape), corners):
+        inside = np.clip(x + noise, 0, 1).astype(np.float32)
+        for family in FAMILIES:
+            scores = run(path, family, file.stored(graph, inside, 0)[0])
+            assert ((low <= scores) & (scores <= high)).all()
+
+
+def test_certified_images_keep_their_class(path, graph):
+    """Against random corners, in every family; and larger radii certify fewer images."""
+    labels = run(path, "reference", file.stored(graph, IMAGES, 0)[0]).argmax(-1)
+    random, counts = np.random.default_rng(1), []
+    for eps in (0, 0.002, 0.01, 0.05):
+        proven = file.certified(path, IMAGES, labels, eps)
+        counts.append(proven.sum())
+        for _ in range(5):
+            moved = np.clip(IMAGES + random.choice([-eps, eps], IMAGES.shape), 0, 1).astype(np.float32)
+            for family in FAMILIES:
+                scores = run(path, family, file.stored(graph, moved, 0)[0])
+                assert (scores.argmax(-1) == labels)[proven].all()
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > len(IMAGES) / 2
+    wrong = (labels + 1) % 4
+    assert not file.certified(path, IMAGES, wrong, 0).any()
+
+
+def test_an_unknown_operation_is_named(tmp_path):
+    net = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="tanh")])
+    path = tmp_path / "net.tflite"
+    path.write_bytes(convert(net, "int8", np.random.default_rng(0).random((20, 4, 4, 1), np.float32)))
+    with pytest.raises(Refusal, match="TANH"):
+        file.certified(path, np.zeros((1, 4, 4, 1), np.float32), [0], 0.1)
