@@ -122,6 +122,12 @@ class TrainConfig:
     loss: str = flag(one_of(LOSSES), "mix", "training loss", options=LOSSES)
     beta: float = flag(real(0), "6", "weight of the KL divergence in TRADES")
     label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
+    class_weights: str = flag(
+        one_of(("none", "balanced")),
+        "none",
+        "weights of the images in the training loss, clean and adversarial; balanced: all classes have the same weight"
+        " in total, and the mean weight of an image is 1",
+    )
     adv_weight: float = flag(
         real(0, 1, above=True), "0.9", "weight of the adversarial loss; the clean loss has weight 1 - adv_weight"
     )

@@ -25,6 +25,7 @@ from robust_tf.training.callbacks.support import Support
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.constraints import CONSTRAINTS
 from robust_tf.training.distribution import placed, training_data
+from robust_tf.training.losses import balanced
 from robust_tf.training.projection import budget
 from robust_tf.training.rundir import RunDirectory
 from robust_tf.training.stage import interval, k_final_epoch, ramps, stage_model, stage_schedule
@@ -35,7 +36,7 @@ class TrainingSetup(NamedTuple):
 
     run: its RunDirectory.
     devices: TensorFlow's strategy.
-    data: (images, labels) to train on.
+    data: (images, labels) to train on; images in memory or in files.
     validation: (batches, number of batches), see `distribution.validation_data`.
     N: kernel weights of the dense net.
     asked: function without arguments: whether the run was asked to stop.
@@ -52,6 +53,10 @@ class TrainingSetup(NamedTuple):
     @property
     def steps_per_epoch(self):
         return len(self.data[0]) // self.config.batch_size
+
+    def class_weights(self, net):
+        """The weights of the classes of `net` in the training loss; None for equal weights."""
+        return balanced(self.data[1], net.output_shape[-1]) if self.config.class_weights == "balanced" else None
 
 
 def run_stage(setup, net, stage, first_epoch, extends):
@@ -71,7 +76,9 @@ def run_stage(setup, net, stage, first_epoch, extends):
     twin = placed(net, setup.devices, config.mixed_precision)
     with setup.devices.scope():
         constraint = CONSTRAINTS[stage.constraint](config, twin)
-        model = stage_model(config, twin, stage, constraint, first_epoch * setup.steps_per_epoch)
+        model = stage_model(
+            config, twin, stage, constraint, first_epoch * setup.steps_per_epoch, setup.class_weights(twin)
+        )
     pacing = AdaptivePacing(config.adaptive if stage.adapts else "none", config.tolerance)
     schedule = stage_schedule(config, stage, first_epoch, pacing, setup.steps_per_epoch)
     k_at, rho_at = ramps(config, stage, first_epoch, setup.N, setup.steps_per_epoch, pacing)

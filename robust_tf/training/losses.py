@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -26,7 +27,8 @@ def mix(ce, y, z, z_adv, adv_weight, beta):
 
 def trades(ce, y, z, z_adv, adv_weight, beta):
     """CE(x) + beta * KL(f(x) || f(x_adv)) (Zhang et al., arXiv 1901.08573)."""
-    return ce(y, z) + beta * tf.reduce_mean(divergence(z, z_adv))
+    mean = ce.mean if isinstance(ce, CrossEntropy) else lambda y, values: tf.reduce_mean(values)
+    return ce(y, z) + beta * mean(y, divergence(z, z_adv))
 
 
 def divergence(z, z_adv):
@@ -46,11 +48,30 @@ IBP = Objective(value=mix)
 TRADES = Objective(value=trades, ascends=away_from)
 
 
-def cross_entropy(smoothing=0.0):
-    """ce(y, logits): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K."""
+class CrossEntropy:
+    """ce(y, logits): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K.
 
-    def ce(y, z):  # [B], [B, K]
-        target = (1 - smoothing) * tf.one_hot(tf.cast(y, tf.int32), z.shape[-1]) + smoothing / z.shape[-1]
-        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, z))
+    class_weights: w [K], with which each image's part in a mean is multiplied; None for equal weights.
+    """
 
-    return ce
+    def __init__(self, smoothing=0.0, class_weights=None):
+        self.smoothing, self.class_weights = smoothing, class_weights
+
+    def __call__(self, y, z):  # [B], [B, K]
+        target = tf.one_hot(tf.cast(y, tf.int32), z.shape[-1])
+        target = (1 - self.smoothing) * target + self.smoothing / z.shape[-1]
+        return self.mean(y, tf.nn.softmax_cross_entropy_with_logits(target, z))
+
+    def mean(self, y, values):
+        """sum_i w[y_i] values_i / B, for values [B]."""
+        if self.class_weights is not None:
+            values *= tf.gather(tf.constant(self.class_weights, values.dtype), tf.cast(y, tf.int32))
+        return tf.reduce_mean(values)
+
+
+def balanced(labels, num_classes):
+    """Class weights w [num_classes] with mean 1 over the labels: w_c = N / (K N_c), for N_c of N labels, K classes that
+    occur; 1 for a class that does not occur."""
+    counted = np.bincount(labels, minlength=num_classes)
+    occurring = np.count_nonzero(counted)
+    return np.where(counted, len(labels) / (occurring * np.maximum(counted, 1)), 1.0)

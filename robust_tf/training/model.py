@@ -11,7 +11,7 @@ from robust_tf.models.fast import inference_form, training_form
 from robust_tf.training import LOSSES
 from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.distribution import by_replica, once, share
-from robust_tf.training.losses import cross_entropy
+from robust_tf.training.losses import CrossEntropy
 
 MEASURED = 16  # clean images in a training step whose loss is only measured
 
@@ -86,7 +86,7 @@ class RobustModel(keras.Model):
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """As Keras' compile; the loss defaults to the cross-entropy of logits and integer labels."""
-        loss = loss or cross_entropy()
+        loss = loss or CrossEntropy()
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         # The optimiser averages only trained weights; batch statistics of other weights would not fit those averages.
         statistics = [w for w in self.net.non_trainable_weights if "/moving_" in w.name]

@@ -6,14 +6,14 @@ import tf_keras as keras
 
 from robust_tf.training import LOSSES, TRAINING_ATTACKS, schedules
 from robust_tf.training.callbacks.schedule import Schedule
-from robust_tf.training.losses import cross_entropy
+from robust_tf.training.losses import CrossEntropy
 from robust_tf.training.methods import METHODS
 from robust_tf.training.model import RobustModel
 from robust_tf.training.projection import budget
 
 
-def stage_model(config, net, stage, constraint, first_step):
-    """The compiled RobustModel that trains `net` in this stage."""
+def stage_model(config, net, stage, constraint, first_step, class_weights=None):
+    """The compiled RobustModel that trains `net` in this stage; class_weights: see `losses.CrossEntropy`."""
     model = RobustModel(
         constraint.trained or net,
         eps=config.eps,
@@ -28,7 +28,7 @@ def stage_model(config, net, stage, constraint, first_step):
         seed=config.seed,
         first_step=first_step,
     )
-    model.compile(optimizer(config), loss=cross_entropy(config.label_smoothing))
+    model.compile(optimizer(config), loss=CrossEntropy(config.label_smoothing, class_weights))
     model.optimizer.build(model.net.trainable_variables)
     return model
 

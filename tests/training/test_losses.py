@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robust_tf.training import LOSSES
-from robust_tf.training.losses import cross_entropy, divergence
+from robust_tf.training.losses import CrossEntropy, balanced, divergence
 
 logits = st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3)
 
@@ -26,7 +26,7 @@ def test_the_divergence(z, z_adv):
 
 def test_mix_and_trades():
     y, z, z_adv = np.array([0, 2]), tf.constant([[2.0, 0, 0], [1, 1, 1]]), tf.constant([[0.0, 1, 0], [3, 0, 0]])
-    ce = cross_entropy()
+    ce = CrossEntropy()
     clean = -np.mean(np.log([softmax(z[0])[0], softmax(z[1])[2]]))
     adversarial = -np.mean(np.log([softmax(z_adv[0])[0], softmax(z_adv[1])[2]]))
     mix = LOSSES["mix"].resolve().value(ce, y, z, z_adv, 0.9, 6.0)
@@ -48,9 +48,29 @@ def test_trades_ascends_from_fixed_logits():
     np.testing.assert_allclose(gradient[1][0], softmax(z_adv[0]) - softmax(z[0]), atol=1e-6)
 
 
+def test_class_weights_balance_and_have_mean_1():
+    y = np.array([0] * 6 + [2] * 2)
+    w = balanced(y, 4)
+    assert w[y].mean() == pytest.approx(1)
+    assert w[y][y == 0].sum() == pytest.approx(w[y][y == 2].sum())
+    assert w[[1, 3]].tolist() == [1, 1]
+    np.testing.assert_array_equal(balanced(np.arange(3), 3), np.ones(3))
+
+
+@pytest.mark.parametrize("loss", ["mix", "ibp", "trades"])
+def test_class_weights_apply_to_all_parts_of_a_loss(loss):
+    """The weighted loss of a batch is the weighted mean of the losses of its images."""
+    z, z_adv = (np.random.default_rng(seed).normal(size=(5, 3)).astype(np.float32) for seed in (0, 1))
+    y, w = np.array([0, 2, 1, 0, 0]), np.array([0.5, 3, 2])
+    value = LOSSES[loss].resolve().value
+    single = [value(CrossEntropy(), y[[i]], z[[i]], z_adv[[i]], 0.7, 6.0) for i in range(5)]
+    weighted = value(CrossEntropy(class_weights=w), y, z, z_adv, 0.7, 6.0)
+    assert float(weighted) == pytest.approx(float(np.mean(w[y] * np.array(single))), rel=1e-5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_label_smoothing(smoothing):
     z, y = np.array([[2.0, 0, -1], [0.5, 1, 0]], np.float32), np.array([0, 2])
     target = (1 - smoothing) * np.eye(3)[y] + smoothing / 3
     expected = -np.mean(np.sum(target * np.log([softmax(row) for row in z]), -1))
-    assert float(cross_entropy(smoothing)(y, tf.constant(z))) == pytest.approx(expected, rel=1e-5)
+    assert float(CrossEntropy(smoothing)(y, tf.constant(z))) == pytest.approx(expected, rel=1e-5)
