@@ -1,6 +1,7 @@
 """Keras net -> .tflite files. Each file is loaded, run and compared with the net before it is exported."""
 
 import dataclasses
+import functools
 import gzip
 
 import numpy as np
@@ -11,6 +12,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.attacks.pgd import pgd
 from robust_tf.compression import atmc
+from robust_tf.data.image_files import in_memory
 from robust_tf.data.pixels import mapped, pixels
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
@@ -39,12 +41,14 @@ LOST = 0.02  # a file that loses more robust accuracy than this against the net 
 def compare(path, name, runtime, images, logits):
     """Runs the file in `runtime` on images and compares its scores with the Keras net's logits [N, K].
 
+    images: float32 [N, H, W, C] in [0, 1], or stored ones, uint8.
+
     Returns:
       scores [N, K] and a dict with agreement and max_abs_diff.
 
     Raises ValueError where these miss the limits of the format `name`.
     """
-    scores = tflite.scores(tflite.interpreter(path, runtime), images)
+    scores = mapped(functools.partial(tflite.scores, tflite.interpreter(path, runtime)), images)
     agreement = float(np.mean(scores.argmax(-1) == logits.argmax(-1)))
     difference = float(np.abs(scores - logits).max())
     limits = FORMATS[name]
@@ -64,15 +68,15 @@ def export(config):
     """
     run, net, dataset, data_dir = load_trained(config)
     images, labels = dataset.load("test", data_dir)
-    x, y = pixels(images[: config.num_images]).numpy(), labels[: config.num_images]
+    images, y = in_memory(images[: config.num_images], run.config.memory), labels[: config.num_images]
     representative = pixels(dataset.load("train", data_dir)[0][:REPRESENTATIVE]).numpy()
     folder = run.subfolder("export")
     logits_fn = inference(net)
-    logits = mapped(logits_fn, x)
+    logits = mapped(logits_fn, images)
     attack = {"eps": run.config.eps, "norm": run.config.norm, "steps": config.steps}
-    x_adv, y_adv = adversarial_images(logits_fn, x, y, attack, config)
+    x_adv, y_adv = adversarial_images(logits_fn, pixels(images[: config.attack_images]), y, attack, config)
 
-    write_arrays(folder / "sample.npz", images=x[:SAMPLE], labels=y[:SAMPLE])
+    write_arrays(folder / "sample.npz", images=pixels(images[:SAMPLE]).numpy(), labels=y[:SAMPLE])
     exported, left_out = [], []
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")
@@ -86,7 +90,7 @@ def export(config):
             converter = configured(shipped, name, representative)  # our code: its errors are ours
             try:
                 partial.write_bytes(converted(converter))
-                exported.append(checked_file(partial, name, source, x, y, logits, x_adv, y_adv))
+                exported.append(checked_file(partial, name, source, images, y, logits, x_adv, y_adv))
                 partial.replace(folder / exported[-1].file)
             except FAILURES as error:
                 left_out.append(LeftOut(format=name, reason=in_one_line(error)))
@@ -104,7 +108,7 @@ def export(config):
         **size(net),
         model_sha256=run.digest,
         left_out=tuple(left_out),
-        num_images=len(x),
+        num_images=len(images),
         keras_clean_accuracy=float(np.mean(logits.argmax(-1) == y)),
         attack=TransferAttack(name="pgd on the Keras net", **attack, seed=config.seed, num_images=len(x_adv)),
         keras_robust_accuracy=robust,
@@ -204,20 +208,20 @@ def size(net):
 
 
 def adversarial_images(logits_fn, x, y, attack, config):
-    """Adversarial images that PGD crafts on the Keras net from the first images, and their labels."""
-    x, y = x[: config.attack_images], y[: config.attack_images]
+    """Adversarial images that PGD crafts on the Keras net from x, the first images, and their labels."""
+    y = y[: len(x)]
     craft = tf.function(lambda x, y: pgd(logits_fn, x, y, seed=(config.seed, 0), **attack))
     return craft(x, y).numpy(), y
 
 
-def checked_file(path, name, source, x, y, logits, x_adv, y_adv):
+def checked_file(path, name, source, images, y, logits, x_adv, y_adv):
     """The ExportedFile of a file, compared in every installed runtime; the accuracies are of the first runtime.
 
     source: the Keras net in the file, without the zeros that `columns_as_channels` adds.
     """
     content, compared, accuracies = path.read_bytes(), [], {}
     for runtime in tflite.installed_runtimes():
-        scores, agreed = compare(path, name, runtime.split()[0], x, logits)
+        scores, agreed = compare(path, name, runtime.split()[0], images, logits)
         compared.append(Compared(runtime=runtime, **agreed))
         if not accuracies:
             under_attack = tflite.scores(tflite.interpreter(path, runtime.split()[0]), x_adv)

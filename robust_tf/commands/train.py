@@ -3,13 +3,13 @@
 import sys
 
 from robust_tf.commands import run_command
-from robust_tf.data import described
+from robust_tf.data import check_folder
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.rundir import RunDirectory
 
 
 def check(config):
-    described(config.dataset, config.data_dir, config.image_size)
+    check_folder(config)
     if config.distribution != "multiworker":
         RunDirectory.for_config(config)
 

@@ -15,7 +15,8 @@ from robust_tf.registry import Entry
 class DataSet:
     """Facts of a data set that are known before it is loaded.
 
-    load: (split, data_dir) -> (images uint8 [N, H, W, C], labels int64 [N]); split "train" or "test".
+    load: (split, data_dir) -> (images uint8 [N, H, W, C], labels int64 [N]); split "train" or "test". The images are
+      an array, or ImageFiles, which index like one (see `image_files.in_memory`).
     train_images: N of the training split.
     eps: the usual attack radius, L-inf, in pixels of [0, 1].
     far: a radius at which no net can be more accurate than chance.
@@ -33,6 +34,11 @@ class DataSet:
     normalisation: tuple | None = None
     augment: tuple = ("none",)
     options: tuple = ("data_dir",)
+
+    @property
+    def is_own(self):
+        """Whether it is the folder of the user's own images."""
+        return "image_size" in self.options
 
 
 AUGMENTATIONS = ("crop", "flip", "rotate", "none")
@@ -66,22 +72,39 @@ DATASETS = {
         normalisation=((0.4467, 0.4398, 0.4066), (0.2603, 0.2566, 0.2713)), augment=("crop", "flip"),
     ),
     "folder": DataSet(
-        Entry(address="robust_tf.data.folder:load"), None, None, None, SMALL, FAR,
-        normalisation=((0.5,) * 3, (0.25,) * 3), augment=("crop", "flip"), options=("data_dir", "image_size"),
+        Entry(address="robust_tf.data.image_files:load"), None, None, None, SMALL, FAR,
+        normalisation=((0.5,) * 3, (0.25,) * 3), augment=("crop", "flip"),
+        options=("data_dir", "image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory"),
     ),
 }  # fmt: skip
 
 
-def described(dataset, data_dir, image_size):
-    """The DataSet of that name; for "folder", with the classes found in `data_dir` and `image_size`. Raises Refusal."""
+def described(dataset, data_dir, image_size, grey=False, class_names=None):
+    """The DataSet of that name; for "folder", with images of `image_size`, grey ones or not.
+
+    class_names: of the folder; None: those found in `data_dir`. Raises Refusal where it lacks images or classes.
+    """
     known = DATASETS[dataset]
-    if "image_size" not in known.options:
+    if not known.is_own:
         return known
-    names = folder.class_names(data_dir)
+    channels = 1 if grey else 3
     return dataclasses.replace(
         known,
-        load=partial(known.load, image_size=image_size),
-        train_images=len(folder.files("train", data_dir, names)),
-        image_shape=(*image_size, 3),
-        class_names=names,
+        image_shape=(*image_size, channels),
+        class_names=class_names or folder.listed(data_dir).class_names,
+        normalisation=tuple(each[:channels] for each in known.normalisation),
     )
+
+
+def check_folder(config):
+    """Raises Refusal where the folder of the user's own images, if a TrainConfig names one, lacks what it needs."""
+    described(config.dataset, config.data_dir, config.image_size, config.grey)
+
+
+def own_images(dataset, files):
+    """`dataset`, as `described`, with the user's own images in `files`, see `image_files.load`."""
+    *image_size, channels = dataset.image_shape
+    load = partial(
+        dataset.load, files=files, class_names=dataset.class_names, image_size=tuple(image_size), channels=channels
+    )
+    return dataclasses.replace(dataset, load=load, train_images=len(files.train))

@@ -1,83 +1,119 @@
-"""The user's own images: DIR/train/CLASS/*.png|jpg and DIR/test/CLASS/*.png|jpg, one folder per class.
+"""What is in the folder of the user's own images: a folder for each class, in DIR, or in DIR/train and in DIR/test.
 
 A label is the index of its class folder in alphabetical order.
 """
 
-from pathlib import Path
-
-import numpy as np
+import os
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar
 
 SPLITS = ("train", "test")
-SUFFIXES = (".png", ".jpg", ".jpeg")
+TEST_FRACTION = 0.2  # of the images of a folder without train/ and test/, where the user gives none
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
-def class_names(data_dir):
-    """Names of the class folders; raises Refusal unless train and test have the same, two or more, none empty."""
+class Listing(NamedTuple):
+    """Files of a folder DIR, as paths below DIR with slashes.
+
+    train, test: images of DIR/train and DIR/test; both empty where DIR is not divided.
+    undivided: images of DIR/CLASS, where DIR is not divided.
+    skipped: {path of a file or folder in a class folder that is no image: reason}.
+    """
+
+    class_names: tuple
+    train: tuple
+    test: tuple
+    undivided: tuple
+    skipped: dict
+
+
+def class_of(path):
+    """The name of an image's class."""
+    return PurePosixPath(path).parts[-2]
+
+
+def listed(data_dir):
+    """The Listing of a folder; nothing is decoded.
+
+    Raises Refusal unless train and test, or neither, are there, with the same classes, two or more, none empty.
+    """
     if data_dir is None:
-        raise Refusal("--dataset=folder: expected --data_dir=DIR with DIR/train/CLASS and DIR/test/CLASS; got none")
-    named = {split: _classes(Path(data_dir) / split) for split in SPLITS}
-    apart = sorted(set(named["train"]) ^ set(named["test"]))
+        raise Refusal(
+            "--dataset=folder: expected --data_dir=DIR with DIR/CLASS, or with DIR/train/CLASS and DIR/test/CLASS;"
+            " got none"
+        )
+    root, skipped, found = Path(data_dir), {}, {}
+    sides = SPLITS if any((root / side).is_dir() for side in SPLITS) else ("",)
+    classes = {side: _classes(root / side) for side in sides}
+    apart = sorted(set(classes[sides[0]]) ^ set(classes[sides[-1]]))
     if apart:
-        where = "train" if apart[0] in named["train"] else "test"
+        where = "train" if apart[0] in classes["train"] else "test"
         raise Refusal(
             f"--data_dir={data_dir}: expected the same classes in train and test; got {apart[0]} in {where} only"
         )
-    if len(named["train"]) < 2:
-        raise Refusal(f"--data_dir={data_dir}: expected two classes or more; got {len(named['train'])}")
-    for split in SPLITS:
-        for name in named[split]:
-            if not files(split, data_dir, [name]):
-                raise Refusal(f"{data_dir}/{split}/{name}: expected images ({', '.join(SUFFIXES)}); got none")
-    return named["train"]
+    names = classes[sides[0]]
+    if len(names) < 2:
+        raise Refusal(f"--data_dir={data_dir}: expected two classes or more, a folder for each; got {len(names)}")
+    for side in sides:
+        found[side] = []
+        for name in names:
+            images, others = _images(root / side / name, PurePosixPath(side) / name)
+            if not images:
+                raise Refusal(f"{root / side / name}: expected images ({', '.join(SUFFIXES)}); got none")
+            found[side] += images
+            skipped |= others
+    train, test, undivided = (tuple(found.get(side, ())) for side in (*SPLITS, ""))
+    return Listing(names, train, test, undivided, skipped)
+
+
+def images_to_train(data_dir, test_fraction):
+    """About how many images of the folder are trained on; nothing is decoded. Raises Refusal as `listed`."""
+    listing = listed(data_dir)
+    return len(listing.train) or round((1 - (test_fraction or TEST_FRACTION)) * len(listing.undivided))
 
 
 def _classes(folder):
     try:
-        return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     except OSError as error:
         raise Refusal(
             f"--data_dir: expected a folder {folder} with one folder per class; got {error.strerror}"
         ) from None
+    for name in names:
+        if not _is_text(name):
+            raise Refusal(f"--data_dir: expected names of classes in UTF-8; got {name.encode(errors='replace')}")
+    return tuple(names)
 
 
-def files(split, data_dir, names):
-    """(path, label) of every image."""
-    folders = enumerate(Path(data_dir) / split / name for name in names)
-    return [(path, label) for label, folder in folders for path in sorted(folder.iterdir()) if _is_image(path)]
+def _images(folder, below):
+    """(paths of the images in a class folder, {path of another entry: why it is skipped})."""
+    images, others = [], {}
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path, reason = str(below / entry.name), _why_skipped(entry)
+            if reason:
+                others[path] = reason
+            else:
+                images.append(path)
+    return images, others
 
 
-def _is_image(path):
-    return path.suffix.lower() in SUFFIXES and path.name[0] != "."
+def _why_skipped(entry):
+    """Why an entry of a class folder is no image; "" for an image, as far as its name tells."""
+    if not entry.is_file():
+        return "not a file"
+    if not _is_text(entry.name):
+        return "its name is not UTF-8"
+    if entry.name.startswith("."):
+        return "hidden"
+    return "" if Path(entry.name).suffix.lower() in SUFFIXES else "not named as an image"
 
 
-def load(split, data_dir, image_size):
-    """Images uint8 [N, H, W, 3], labels int64 [N]; whole images are scaled to image_size = (H, W), none is cropped.
-
-    The images are shuffled with a fixed seed, so that the first of them come from all classes. Raises Refusal for a
-    file that is not an image.
-    """
-    listed = files(split, data_dir, class_names(data_dir))
-    listed = [listed[i] for i in np.random.default_rng(0).permutation(len(listed))]
-    images = np.empty((len(listed), *image_size, 3), np.uint8)
-    with progress_bar() as progress:
-        task = progress.add_task(f"reading {split}", total=len(listed), unit="images")
-        for i, (path, _) in enumerate(listed):
-            images[i] = read(path, image_size)
-            progress.advance(task)
-    return images, np.array([label for _, label in listed], np.int64)
-
-
-def read(path, image_size):
-    """The image in a file, uint8 [H, W, 3]; grey images become RGB, and transparency is dropped."""
-    import tensorflow as tf
-
+def _is_text(name):
+    """Whether a name can be written to a JSON file."""
     try:
-        image = tf.io.decode_image(path.read_bytes(), channels=3, expand_animations=False)
-    except (OSError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).splitlines()[0].split("}} ")[-1]
-        raise Refusal(f"{path}: expected a readable PNG or JPEG image; got {reason}") from None
-    scaled = tf.image.resize(tf.cast(image, tf.float32), image_size, antialias=True)
-    return np.rint(scaled).astype(np.uint8)
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False

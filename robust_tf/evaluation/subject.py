@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import tf_keras as keras
 
-from robust_tf.data import DataSet, described
+from robust_tf.data import DataSet
+from robust_tf.data.image_files import ImageFiles, in_memory
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.config import check_data_dir
@@ -13,18 +14,19 @@ from robust_tf.evaluation.sanity import probe
 from robust_tf.evaluation.settings import settings
 from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
+from robust_tf.training.images import check_unseen, to_test
 from robust_tf.training.rundir import RunDirectory
 
 
 class Subject(NamedTuple):
     """net, logits_fn: images [B, H, W, C] -> logits [B, K], of `run`. images: uint8 [N, H, W, C] and labels: int [N],
-    from the test split of `dataset`."""
+    from the test split of `dataset`; an array, or ImageFiles where they do not fit in memory."""
 
     run: RunDirectory
     net: keras.Model
     logits_fn: callable
     dataset: DataSet
-    images: np.ndarray
+    images: np.ndarray | ImageFiles
     labels: np.ndarray
 
     def probed(self, logits_fn, eps, norm, seed):
@@ -43,34 +45,27 @@ def load_trained(config):
     run = RunDirectory.open(config.workdir)
     check_data_dir(config.data_dir, run.config.dataset)
     data_dir = config.data_dir or run.config.data_dir
-    dataset = described(run.config.dataset, data_dir, run.config.image_size)
-    if "image_size" in dataset.options:  # the user's own folder: its classes may have changed
-        check_classes(run, dataset, data_dir)
+    dataset = to_test(run, data_dir)
     return run, load_net(run.net_path, run.config.model), dataset, data_dir
-
-
-def check_classes(run, dataset, data_dir):
-    """Raises Refusal where the classes of the user's folder are not those of the run."""
-    if run.classes is not None and tuple(dataset.class_names) != run.classes:
-        raise Refusal(
-            f"--data_dir={data_dir}: expected the classes of the run, {', '.join(run.classes)}; got"
-            f" {', '.join(dataset.class_names)}"
-        )
 
 
 def load_subject(config):
     """The Subject of an EvaluateConfig."""
     run, net, dataset, data_dir = load_trained(config)
     images, labels = dataset.load("test", data_dir)
-    chosen = slice(config.num_images)
-    return Subject(run, net, inference(net), dataset, images[chosen], labels[chosen])
+    images, labels = images[: config.num_images], labels[: config.num_images]
+    return Subject(run, net, inference(net), dataset, in_memory(images, run.config.memory), labels)
 
 
 def load_other(flag, workdir, subject):
-    """logits_fn of the net of another run, --FLAG; raises Refusal where it was not trained on the subject's data."""
+    """logits_fn of the net of another run, --FLAG.
+
+    Raises Refusal where it was not trained on the subject's data, or was trained on its test images.
+    """
     other, ours = RunDirectory.open(workdir, flag), subject.run.config
     if other.config.dataset != ours.dataset:
         raise Refusal(f"--{flag}={workdir}: expected a run on {ours.dataset}; got one on {other.config.dataset}")
+    check_unseen(flag, other, subject.run.images and subject.run.images.test)
     net = load_net(other.net_path, other.config.model)
     for what in ("input_shape", "output_shape"):
         needed, found = getattr(subject.net, what)[1:], getattr(net, what)[1:]

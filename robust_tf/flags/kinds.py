@@ -1,5 +1,6 @@
 """Kinds of flag values: how each is read from text, and a description of the text that it expects."""
 
+import re
 from fractions import Fraction
 
 from absl import flags
@@ -122,6 +123,14 @@ def increasing(kind):
     return Kind(f"comma-separated and increasing: {kind.expected}", read)
 
 
+def regular(text):
+    """The text of a regular expression."""
+    try:
+        return re.compile(text).pattern or None
+    except re.error:
+        return None
+
+
 def as_text(value):
     """A value as it is typed on a command line; pairs become epoch:value."""
     if isinstance(value, tuple):
@@ -132,6 +141,7 @@ def as_text(value):
 
 
 TEXT = Kind("text", lambda text: text or None)
+REGULAR = Kind("a regular expression", regular)
 MANY = Kind("text; the flag may be repeated", str)
 SWITCH = Kind("true or false", lambda text: {"true": True, "false": False, "1": True, "0": False}.get(text.lower()))
 EPS = real(0)

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from robust_tf.data import described
+from robust_tf.data import check_folder
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig, check_data_dir
 from robust_tf.evaluation.settings import resolved
@@ -90,7 +90,7 @@ def plan(config, flags):
     starts, cells = grid.cells(flags, values, config.seeds, folder / "runs")
     for cell in [*starts, *(cell for cell in cells if not cell.refused)]:
         trained_as = parse(TrainConfig, [*grid.command_line(cell.flags), f"--workdir={folder / 'runs' / cell.name}"])
-        described(trained_as.dataset, trained_as.data_dir, trained_as.image_size)
+        check_folder(trained_as)
         RunDirectory.for_config(trained_as)
         if trained_as.init_from and not cell.start:
             RunDirectory.open(trained_as.init_from, "init_from")

@@ -4,9 +4,23 @@ import dataclasses
 import os
 
 from robust_tf.attacks import NORMS, STARTS
-from robust_tf.data import AUGMENTATIONS, DATASETS, described
+from robust_tf.data import AUGMENTATIONS, DATASETS
+from robust_tf.data.folder import TEST_FRACTION, images_to_train
 from robust_tf.flags.declare import flag
-from robust_tf.flags.kinds import EPS, RATIO, SWITCH, TEXT, image_size, listed, net, one_of, real, sequence, whole
+from robust_tf.flags.kinds import (
+    EPS,
+    RATIO,
+    REGULAR,
+    SWITCH,
+    TEXT,
+    image_size,
+    listed,
+    net,
+    one_of,
+    real,
+    sequence,
+    whole,
+)
 from robust_tf.flags.meaning import ABOVE_0, UNSET
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
@@ -26,14 +40,33 @@ class TrainConfig:
     dataset: str = flag(
         one_of(DATASETS),
         "digits",
-        "data set; folder: your own images, DATA_DIR/train/CLASS/*.png|jpg and DATA_DIR/test/CLASS/*.png|jpg",
+        "data set; folder: your own images (.png, .jpg, .webp, .bmp, .gif), DATA_DIR/CLASS/*, or DATA_DIR/train/CLASS/*"
+        " and DATA_DIR/test/CLASS/*",
         options=DATASETS,
     )
     data_dir: str = flag(
         TEXT, None, "folder of TensorFlow Datasets, or of your own images; default: ~/tensorflow_datasets"
     )
-    image_size: tuple = flag(
-        image_size(8, 2048), "64", "folder: size to which the images are scaled, with three channels"
+    image_size: tuple = flag(image_size(8, 2048), "64", "folder: size to which the images are scaled")
+    grey: bool = flag(SWITCH, "false", "folder: one channel, the luminance, in place of three")
+    test_fraction: float = flag(
+        real(0, 0.9, above=True),
+        None,
+        "folder without train/ and test/: fraction of the images of each class that are test images, drawn with --seed;"
+        f" equal images stay on one side; default: {TEST_FRACTION:g}",
+    )
+    group_by: str = flag(
+        REGULAR,
+        None,
+        "folder without train/ and test/: images for which this finds the same text in the file name, or the same first"
+        " group, stay on one side of the split, such as the frames of a film",
+    )
+    skip_unreadable: bool = flag(SWITCH, "false", "folder: leave out unreadable files, which are refused otherwise")
+    memory: float = flag(
+        real(0),
+        None,
+        "folder: GiB that the images may take in memory; otherwise they are read from their files again and again;"
+        " default: a third of the free memory",
     )
     augment: tuple = flag(
         listed(one_of(AUGMENTATIONS)),
@@ -286,8 +319,9 @@ def lengths(config):
 
 def train_images(config):
     """The number of training images; of a folder that cannot be read, which is refused later, that of a large set."""
+    known = DATASETS[config.dataset]
     try:
-        return described(config.dataset, config.data_dir, config.image_size).train_images
+        return images_to_train(config.data_dir, config.test_fraction) if known.is_own else known.train_images
     except Refusal:
         return 10**6
 

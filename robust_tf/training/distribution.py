@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.data.pipeline import batches, stream, with_pixels
+from robust_tf.data.pipeline import batches, sections, stream
 from robust_tf.refusal import Refusal
 from robust_tf.training.precision import MIXED, mixed_layers
 from robust_tf.training.workers import multiworker
@@ -94,12 +94,10 @@ def validation_data(strategy, images, labels, most=500):
         )
     bounds = np.linspace(0, len(images), number * num_replicas + 1).astype(int)  # of the parts
     begin, end = bounds[:-1].reshape(number, num_replicas), bounds[1:].reshape(number, num_replicas)
-    images, labels = tf.constant(images), tf.constant(labels)
 
     def its_parts(worker):
         own = replicas(worker, num_replicas)
-        data = tf.data.Dataset.from_tensor_slices((begin[:, own].ravel(), end[:, own].ravel()))
-        return data.map(lambda a, b: with_pixels(images[a:b], labels[a:b])).prefetch(tf.data.AUTOTUNE)
+        return sections(images, labels, begin[:, own].ravel(), end[:, own].ravel())
 
     return strategy.distribute_datasets_from_function(its_parts), number
 

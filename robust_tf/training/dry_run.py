@@ -14,6 +14,7 @@ from robust_tf.models.kernels import count, kernels, multiply_adds
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
 from robust_tf.training.cost import costs, speed
+from robust_tf.training.images import to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, projection
@@ -27,11 +28,12 @@ def dry_run(config):
 
     Returns the net, untrained, with zeros as the constraint asks for.
     """
-    dataset = described(config.dataset, config.data_dir, config.image_size)
+    dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
     net = build(config, dataset)
+    dataset, files = to_train(config, dataset)
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
     if config.init_from:
-        start_from(config, net)
+        start_from(config, net, files)
     console = Console(highlight=False, markup=False)
     console.print("\n".join(flagfile(config, without=("dry_run",))), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())

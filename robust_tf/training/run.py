@@ -5,7 +5,8 @@ import tf_keras as keras
 from robust_tf.certification.bounds import check_bounded
 from robust_tf.compression import atmc
 from robust_tf.data import described
-from robust_tf.data.pipeline import split_validation
+from robust_tf.data.image_files import in_memory
+from robust_tf.data.pipeline import refusals, split_validation
 from robust_tf.files import replace
 from robust_tf.flags.text import as_json
 from robust_tf.models.build import build
@@ -18,6 +19,7 @@ from robust_tf.training.callbacks.stopping import asked_to_stop
 from robust_tf.training.distribution import strategy, validation_data
 from robust_tf.training.fit import TrainingSetup, run_stage
 from robust_tf.training.gradient_check import check_gradients
+from robust_tf.training.images import check_unseen, to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
@@ -25,7 +27,7 @@ from robust_tf.training.rundir import RunDirectory
 from robust_tf.training.summary import summarise
 from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
 
-PLACES = ("workdir", "data_dir", "init_from")  # flags that may differ from worker to worker
+PLACES = ("workdir", "data_dir", "memory", "init_from")  # flags that may differ from worker to worker
 
 
 def train(config):
@@ -39,20 +41,24 @@ def train(config):
         RunDirectory.for_config(config)
     devices = strategy(config.distribution, config.batch_size)
     keras.utils.set_random_seed(config.seed)
-    dataset = described(config.dataset, config.data_dir, config.image_size)
+    dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
     net = build(config, dataset)
+    dataset, files = to_train(config, dataset, is_chief(devices))
     data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
     check_run(config, dataset, net, len(data[0]), is_chief(devices))
+    data, held_out = ((in_memory(images, config.memory), labels) for images, labels in (data, held_out))
     validation = validation_data(devices, *held_out)
     N = count(kernels(net))
     if config.init_from:
-        start_from(config, net)
+        start_from(config, net, files)
     with none_is_lost(devices):
         alike = {key: value for key, value in as_json(config).items() if key not in PLACES}
         check_alike(devices, alike, *data, *held_out, *net.get_weights())
 
-    with asked_to_stop() as event, none_is_lost(devices), claimed(config, devices) as run:
+    with asked_to_stop() as event, refusals(), none_is_lost(devices), claimed(config, devices) as run:
         run.write_classes(dataset.class_names)
+        if files:
+            write(run.images_path, files)
         setup = TrainingSetup(
             config, run, devices, data, validation, N, asked=lambda: any_worker(devices, event.is_set())
         )
@@ -144,13 +150,19 @@ def delivered(config, run, net):
     return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
 
 
-def start_from(config, net):
-    """Gives `net` the weights of the run --init_from; raises Refusal where that run's net differs."""
+def start_from(config, net, files):
+    """Gives `net` the weights of the run --init_from.
+
+    Raises Refusal where that run's net differs, or where it has trained on test images of `files`, this run's OwnImages
+    or None.
+    """
     earlier = RunDirectory.open(config.init_from, "init_from")
-    for key in ("dataset", "image_size", "model", "width", "conv_relu"):
+    for key in ("dataset", "image_size", "grey", "model", "width", "conv_relu"):
         ours, theirs = getattr(config, key), getattr(earlier.config, key)
         if ours != theirs:
             raise Refusal(f"--init_from={config.init_from}: expected --{key}={ours}; got {theirs}")
+    if files:
+        check_unseen("init_from", earlier, files.test)
     weights = load_net(earlier.net_path, earlier.config.model).get_weights()
     if len(weights) != len(net.get_weights()):
         raise Refusal(f"--init_from={config.init_from}: expected a net without thin layers; got one with thin layers")

@@ -1,7 +1,7 @@
 """The run directory: plain files that each command writes for the next ones.
 
 config.json  classes.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
-factorised.keras (atmc)
+factorised.keras (atmc)  images.json (--dataset=folder)
 """
 
 import contextlib
@@ -16,13 +16,14 @@ from robust_tf import files
 from robust_tf.flags.meaning import meant, typed
 from robust_tf.flags.text import as_json, from_json, identifying
 from robust_tf.records.history import read_history
+from robust_tf.records.images import OwnImages
 from robust_tf.records.record import convert, json_text, read, read_json
 from robust_tf.records.summary import Summary
 from robust_tf.refusal import Refusal
 from robust_tf.training.config import TrainConfig
 
 # Flags that may change when a run is resumed; --epochs may only grow.
-CHANGEABLE = ("workdir", "data_dir", "epochs", "distribution", "dry_run")
+CHANGEABLE = ("workdir", "data_dir", "memory", "epochs", "distribution", "dry_run")
 LOCK = ".lock"
 VERSION = 2  # of config.json; files without a version are version 1
 
@@ -156,6 +157,15 @@ class RunDirectory:
 
     def write_classes(self, names):
         files.write_text(self.path / "classes.json", json_text(list(names)))
+
+    @property
+    def images_path(self):
+        return self.path / "images.json"
+
+    @property
+    def images(self):
+        """The OwnImages that the run uses; None where it has not chosen them."""
+        return read(self.images_path, OwnImages) if self.images_path.exists() else None
 
     @property
     def export(self):

@@ -17,6 +17,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.data.image_files import ImageFiles
 from robust_tf.refusal import Refusal
 from robust_tf.signals import handled
 from robust_tf.training.failure import TrainingFailed
@@ -126,18 +127,29 @@ def hand_out(devices, archive=b""):
 
 
 def check_alike(devices, *what):
-    """Raises Refusal, on all workers, where `what` differs between them: JSON values and arrays."""
+    """Raises Refusal, on all workers, where `what` differs between them: JSON values, arrays, images in files."""
     if workers(devices) == 1:
         return
     digest = hashlib.sha256()
     for each in what:
-        digest.update(each.tobytes() if isinstance(each, np.ndarray) else json.dumps(each, sort_keys=True).encode())
+        for part in as_bytes(each):
+            digest.update(part)
     mine = np.frombuffer(digest.digest(), np.uint16)
     if any_worker(devices, (from_chief(devices, mine) != mine).any()):
         raise Refusal(
             "--distribution=multiworker: expected the same flags, images and initial weights on all workers; got"
             " different ones"
         )
+
+
+def as_bytes(each, batch_size=500):
+    """Bytes that identify JSON values, an array, or images in files, of which a batch is in memory."""
+    if isinstance(each, np.ndarray):
+        yield each.tobytes()
+    elif isinstance(each, ImageFiles):
+        yield from (np.asarray(each[i : i + batch_size]).tobytes() for i in range(0, len(each), batch_size))
+    else:
+        yield json.dumps(each, sort_keys=True).encode()
 
 
 @contextlib.contextmanager

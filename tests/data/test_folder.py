@@ -1,11 +1,13 @@
-"""The user's own images: read as they are, refused in one line where they are not what they should be."""
+"""The folder of the user's own images: what is in it, and one line where it is not what it should be."""
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from PIL import Image
 
-from robust_tf.data import described
+from robust_tf.data import described, own_images
+from robust_tf.data.folder import listed
 from robust_tf.flags.declare import parse
+from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
 from robust_tf.training.config import TrainConfig
 
@@ -14,9 +16,7 @@ COLOURS = {"blue": (0, 0, 250), "red": (250, 0, 0)}
 
 def write(path, colour, size=(10, 8)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.broadcast_to(np.uint8(colour), (*size, 3))
-    encode = tf.io.encode_png if path.suffix == ".png" else tf.io.encode_jpeg
-    path.write_bytes(encode(image).numpy())
+    Image.fromarray(np.broadcast_to(np.uint8(colour), (*size, 3)).copy()).save(path)
 
 
 @pytest.fixture
@@ -29,47 +29,68 @@ def images(tmp_path):
     return tmp_path
 
 
+def loaded(split, folder, **kwargs):
+    found = listed(folder)
+    dataset = described("folder", folder, (6, 9), **kwargs)
+    return own_images(dataset, OwnImages(train=found.train, test=found.test)).load(split, folder)
+
+
 def refusal(folder):
     with pytest.raises(Refusal) as refused:
-        described("folder", folder, (6, 9)).load("train", folder)
+        listed(folder)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
 def test_images_are_read_scaled_and_labelled_by_their_folder(images):
     (images / "train" / "red" / "notes.txt").write_text("no image")
-    (images / "train" / "red" / "._0.png").write_text("what macOS leaves beside an image")
     known = described("folder", images, (6, 9))
     assert known.class_names == ("blue", "red")
     assert known.image_shape == (6, 9, 3)
-    assert known.train_images == 6
-    x, y = known.load("train", images)
+    x, y = loaded("train", images)
     assert x.dtype == np.uint8
     assert sorted(y) == [0, 0, 0, 1, 1, 1]
     assert 0 < sum(y[:3]) < 3  # mixed, and always alike
-    np.testing.assert_array_equal(y, known.load("train", images)[1])
+    np.testing.assert_array_equal(y, loaded("train", images)[1])
     for colour, label in zip(COLOURS.values(), (0, 1)):
-        assert np.abs(x[y == label].astype(int) - colour).max() <= 5  # JPEG
-    assert known.load("test", images)[0].shape == (2, 6, 9, 3)
+        assert np.abs(np.asarray(x[y == label]).astype(int) - colour).max() <= 5  # JPEG
+    assert np.asarray(loaded("test", images)[0]).shape == (2, 6, 9, 3)
+    assert described("folder", images, (6, 9), grey=True).image_shape == (6, 9, 1)
+    assert np.asarray(loaded("test", images, grey=True)[0]).shape == (2, 6, 9, 1)
 
 
-def test_grey_images_become_colour(images):
-    grey = tf.io.encode_png(np.full((5, 5, 1), 77, np.uint8)).numpy()
-    (images / "train" / "blue" / "0.png").write_bytes(grey)
-    x, _ = described("folder", images, (6, 9)).load("train", images)
-    assert sum((image == 77).all() for image in x) == 1
+def test_what_is_no_image_is_listed_with_a_reason(images):
+    red = images / "train" / "red"
+    (red / "notes.txt").write_text("no image")
+    (red / "._0.png").write_text("what macOS leaves beside an image")
+    (red / "inner").mkdir()
+    (red / b"\xff.png".decode("utf-8", "surrogateescape")).write_text("")
+    found = listed(images)
+    reasons = {path.removeprefix("train/red/"): reason for path, reason in found.skipped.items()}
+    assert reasons.pop("\udcff.png") == "its name is not UTF-8"
+    assert reasons == {"notes.txt": "not named as an image", "._0.png": "hidden", "inner": "not a file"}
+    assert found.train == tuple(f"train/{name}/{file}" for name in COLOURS for file in ("0.png", "1.jpg", "2.JPEG"))
+    assert found.undivided == ()
 
 
-def test_a_damaged_image_is_named(images):
-    damaged = images / "train" / "red" / "1.jpg"
-    damaged.write_bytes(damaged.read_bytes()[:40])
-    assert f"{damaged}: expected a readable PNG or JPEG image; got" in refusal(images)
+def test_a_folder_of_classes_alone(tmp_path):
+    for name, suffix in (("a", ".webp"), ("b", ".bmp"), ("c", ".gif")):
+        write(tmp_path / name / f"0{suffix}", (0, 0, 250))
+    found = listed(tmp_path)
+    assert found.class_names == ("a", "b", "c")
+    assert found.undivided == ("a/0.webp", "b/0.bmp", "c/0.gif")
+    assert found.train == found.test == ()
 
 
-def test_a_file_of_another_kind_is_named(images):
-    foreign = images / "train" / "red" / "0.png"
-    foreign.write_text("not an image")
-    assert str(foreign) in refusal(images)
+def test_a_file_that_vanished_is_named(images):
+    known = own_images(described("folder", images, (6, 9)), OwnImages(train=("train/red/0.png", "train/red/9.png")))
+    with pytest.raises(Refusal, match=r"expected the 2 train files of the run; got none at train/red/9\.png"):
+        known.load("train", images)
+    strange = own_images(described("folder", images, (6, 9)), OwnImages(train=("test/blue/0.png", "blue/test/0.png")))
+    (images / "blue" / "test").mkdir(parents=True)
+    write(images / "blue" / "test" / "0.png", (0, 0, 250))
+    with pytest.raises(Refusal, match="expected files of the classes blue, red; got test"):
+        strange.load("train", images)
 
 
 def test_an_empty_class_is_named(images):
@@ -83,15 +104,19 @@ def test_classes_that_differ_are_named(images):
     assert "expected the same classes in train and test; got green in test only" in refusal(images)
 
 
-def test_one_class_is_none(tmp_path):
-    for split in ("train", "test"):
-        write(tmp_path / split / "red" / "0.png", (250, 0, 0))
-    assert "expected two classes or more; got 1" in refusal(tmp_path)
+@pytest.mark.parametrize("sides", [("train", "test"), ("",)])
+def test_one_class_is_none(tmp_path, sides):
+    for side in sides:
+        write(tmp_path / side / "red" / "0.png", (250, 0, 0))
+    assert "expected two classes or more, a folder for each; got 1" in refusal(tmp_path)
 
 
 def test_a_folder_of_another_kind(tmp_path):
-    assert f"expected a folder {tmp_path}/train" in refusal(tmp_path)
-    assert "--data_dir=DIR with DIR/train/CLASS" in refusal(None)
+    assert "expected two classes or more, a folder for each; got 0" in refusal(tmp_path)
+    assert f"expected a folder {tmp_path}/no " in refusal(tmp_path / "no")
+    (tmp_path / "train").mkdir()
+    assert f"expected a folder {tmp_path}/test" in refusal(tmp_path)
+    assert "--data_dir=DIR with DIR/CLASS" in refusal(None)
 
 
 def test_sizes_as_typed():
@@ -102,3 +127,14 @@ def test_sizes_as_typed():
     for wrong in ("7", "32x", "32x32x3", "0x32", "a"):
         with pytest.raises(Refusal, match="image_size"):
             size(f"--image_size={wrong}")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--group_by=(", "--group_by=", "--test_fraction=0", "--test_fraction=1", "--memory=-1", "--grey=maybe"]
+)
+def test_flags_of_the_folder(wrong):
+    name = wrong[2:].partition("=")[0]
+    with pytest.raises(Refusal, match=name):
+        parse(TrainConfig, ["--dataset=folder", wrong])
+    with pytest.raises(Refusal, match=f"--{name}: expected --dataset=folder with it"):
+        parse(TrainConfig, [{"--grey=maybe": "--grey"}.get(wrong, f"--{name}=0.5")])

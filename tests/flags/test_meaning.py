@@ -203,6 +203,7 @@ def check_accepted(Config, argv, change, name):
 # Values of flags without default.
 VALUES = {"data_dir": "x", "image_size": "32", "eps": "0.1", "alpha": "0.01", "delta": "0.1", "radii": "0.1,0.2"}
 VALUES |= {"eps_schedule": "0:0.1", "steps_schedule": "0:3", "ratio_schedule": "0:1,2:0.1", "learning_rate": "0.1"}
+VALUES |= {"test_fraction": "0.3", "group_by": "[a-z]+", "memory": "2"}
 VALUES |= {"source": "a", "targets": "b", "natural": "c", "file": "d", "admm_interval": "5"}
 
 
@@ -356,4 +357,5 @@ def test_options_of_a_net_are_its_keywords(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_options_of_a_data_set(name):
-    assert set(DATASETS[name].options) <= {"data_dir", "image_size"}
+    own = {"image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory"}
+    assert set(DATASETS[name].options) <= {"data_dir", *(own if DATASETS[name].is_own else ())}

@@ -1,0 +1,90 @@
+"""Image files -> uint8 arrays, on all cores: the only decoder of the user's own images, streamed or in memory."""
+
+import hashlib
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from robust_tf.refusal import Refusal
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow's other decoders are never called, whatever a file is named
+POOL = ThreadPoolExecutor(os.cpu_count(), "decode")  # Pillow releases the interpreter's lock while it decodes
+BLOCK = 1024  # files that wait for a thread at a time
+SHOWN = 10  # files that a message names
+
+
+class Unreadable(Exception):
+    """Why a file cannot be decoded."""
+
+
+def decoded(path, channels):
+    """The PIL image in a file, upright, with 1 (grey) or 3 (RGB) channels; the first frame of an animation.
+
+    EXIF orientation is applied. Transparency is dropped: a pixel keeps its colour. 16-bit values lose their low byte.
+    Raises Unreadable.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I"):  # convert would clip 16-bit values to 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if "transparency" in image.info:  # otherwise convert may blend, or warn
+                image = image.convert("RGBA")
+            return image.convert("L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise Unreadable("no such file") from None
+    except Image.UnidentifiedImageError:
+        raise Unreadable(f"no image in a known format ({', '.join(FORMATS)})") from None
+    except Exception as error:  # decoders raise many types: OSError, SyntaxError, ValueError, struct.error, ...
+        raise Unreadable(" ".join(f"{error or type(error).__name__}".split())) from None
+
+
+def read(path, size, channels):
+    """The image in a file, uint8 [H, W, channels], scaled to size = (H, W): bilinear, with antialiasing."""
+    image = decoded(path, channels)
+    scaled = image if image.size == size[::-1] else image.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(scaled).reshape(*size, channels)
+
+
+def digest(path, channels):
+    """SHA-256 of the size and the pixels of the image in a file, before scaling."""
+    image = decoded(path, channels)
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+
+
+def attempted(function, paths, *arguments):
+    """Yields (path, function(path, *arguments), "") for each path, in order, or (path, None, why it is unreadable)."""
+
+    def attempt(path):
+        try:
+            return path, function(path, *arguments), ""
+        except Unreadable as error:
+            return path, None, str(error)
+
+    paths = iter(paths)
+    while block := list(itertools.islice(paths, BLOCK)):
+        yield from POOL.map(attempt, block)
+
+
+def read_all(paths, size, channels, advance=lambda: None):
+    """The images in files, uint8 [N, H, W, channels]; raises Refusal, after all were tried, naming the unreadable."""
+    images = np.empty((len(paths), *size, channels), np.uint8)
+    failed = []
+    for i, (path, image, reason) in enumerate(attempted(read, paths, size, channels)):
+        if reason:
+            failed.append(f"{path} ({reason})")
+        else:
+            images[i] = image
+        advance()
+    if failed:
+        raise Refusal(f"--data_dir: expected readable images; got {named(failed)}")
+    return images
+
+
+def named(items):
+    """The items in one line, SHOWN of them at most."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

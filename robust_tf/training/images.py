@@ -1,0 +1,121 @@
+"""Which of the user's own images a run trains on and is tested on: chosen once, then read from the run directory.
+
+All files are decoded once before anything is trained, so that every unreadable one is known.
+"""
+
+from rich.console import Console
+
+from robust_tf.data import described, own_images
+from robust_tf.data.decode import attempted, digest, named
+from robust_tf.data.folder import TEST_FRACTION, class_of, listed
+from robust_tf.data.split import films, split
+from robust_tf.records.images import OwnImages
+from robust_tf.refusal import Refusal
+from robust_tf.terminal import progress_bar
+from robust_tf.training.inventory import show_files, show_signs
+from robust_tf.training.rundir import RunDirectory
+
+
+def to_train(config, dataset, claims=True):
+    """(the DataSet with the images of the run that `config` describes, the run's OwnImages), from `described`.
+
+    A run without a record chooses its images now, and shows the folder. A data set that is not the user's own is
+    returned as it is, with None. Raises Refusal.
+
+    claims: whether this process writes the run directory; only then it may have a record.
+    """
+    if not dataset.is_own:
+        return dataset, None
+    recorded = RunDirectory.for_config(config).images if claims else None
+    files = recorded or chosen(config, dataset)
+    return own_images(dataset, files), files
+
+
+def to_test(run, data_dir):
+    """The DataSet of a finished run, with images from `data_dir`; raises Refusal where they do not fit the run.
+
+    Test images are those that the run recorded, or those of DATA_DIR/test.
+    """
+    config, files = run.config, run.images
+    names = run.classes if files and files.test else None  # a recorded split needs no listing
+    dataset = described(config.dataset, data_dir, config.image_size, config.grey, names)
+    if not dataset.is_own:
+        return dataset
+    if run.classes not in (None, dataset.class_names):
+        raise Refusal(
+            f"--data_dir={data_dir}: expected the classes of the run, {', '.join(run.classes)}; got"
+            f" {', '.join(dataset.class_names)}"
+        )
+    if not (files and files.test):
+        listing = listed(data_dir)
+        if listing.undivided:
+            raise Refusal(f"--data_dir={data_dir}: expected folders train and test, as the run has no split; got none")
+        test = listing.test
+        if config.skip_unreadable:
+            _, unreadable = surveyed(data_dir, test, dataset.image_shape[-1])
+            test = tuple(path for path in test if path not in unreadable)
+        files = OwnImages(train=files.train if files else listing.train, test=test)
+    return own_images(dataset, files)
+
+
+def check_unseen(flag, run, tested):
+    """Raises Refusal where `run`, of --FLAG, has trained on one of the paths `tested`."""
+    seen = sorted(set(run.images.train) & set(tested or ())) if run.images else []
+    if seen:
+        raise Refusal(
+            f"--{flag}={run.path}: expected a run that did not train on this run's test images; got {len(seen)} that it"
+            f" trained on, {named(seen)}; the same --seed, --test_fraction and files give the same split"
+        )
+
+
+def chosen(config, dataset):
+    """The OwnImages of a new run; raises Refusal for unreadable files, and for flags that do not fit the folder."""
+    listing = listed(config.data_dir)
+    for name in ("test_fraction", "group_by"):
+        if listing.train and getattr(config, name) is not None:
+            raise Refusal(f"--{name}: expected a folder without train/ and test/ with it; got {config.data_dir}")
+    paths = listing.train + listing.test + listing.undivided
+    keys = [("film", film) for film in films(paths, config.group_by)] if config.group_by else None
+    digests, unreadable = surveyed(config.data_dir, paths, dataset.image_shape[-1])
+    console = Console(highlight=False, markup=False)
+    if unreadable and not config.skip_unreadable:
+        show_files(console, listing, digests, None, unreadable)
+        failed = [f"{path} ({reason})" for path, reason in unreadable.items()]
+        raise Refusal(
+            f"--data_dir={config.data_dir}: expected readable images; got {len(failed)} unreadable files,"
+            f" {named(failed)}; --skip_unreadable leaves them out"
+        )
+    if listing.train:
+        train, test = (tuple(path for path in side if path in digests) for side in (listing.train, listing.test))
+        check_classes_left(config, dataset, train, test)
+        files = OwnImages(train=train)
+    else:
+        keys = dict(zip(paths, keys)) if keys else {}
+        tied = [[("pixels", digests[path]), *([keys[path]] if keys else ())] for path in digests]
+        train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.seed)
+        files = OwnImages(train=train, test=test)
+    show_files(console, listing, digests, (train, test), unreadable)
+    show_signs(console, config, digests, train, test)
+    return files
+
+
+def surveyed(data_dir, paths, channels):
+    """({path: digest of the decoded image}, {path of an unreadable file: reason}), both in the order of `paths`."""
+    digests, unreadable = {}, {}
+    with progress_bar() as progress:
+        task = progress.add_task("checking the files", total=len(paths), unit="files")
+        full = [f"{data_dir}/{path}" for path in paths]
+        for path, (_, found, reason) in zip(paths, attempted(digest, full, channels)):
+            (unreadable if reason else digests)[path] = reason or found
+            progress.advance(task)
+    return digests, unreadable
+
+
+def check_classes_left(config, dataset, train, test):
+    for side, paths in (("train", train), ("test", test)):
+        empty = [name for name in dataset.class_names if name not in set(map(class_of, paths))]
+        if empty:
+            raise Refusal(
+                f"--data_dir={config.data_dir}: expected readable images in each class of {side}; got none in"
+                f" {named(empty)}"
+            )
