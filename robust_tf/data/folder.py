@@ -19,7 +19,7 @@ class Listing(NamedTuple):
 
     train, test: images of DIR/train and DIR/test; both empty where DIR is not divided.
     undivided: images of DIR/CLASS, where DIR is not divided.
-    skipped: {path of a file or folder in a class folder that is no image: reason}.
+    skipped: {path of a file, or of a folder where none belongs: why it is no image of a class}.
     """
 
     class_names: tuple
@@ -30,8 +30,8 @@ class Listing(NamedTuple):
 
 
 def class_of(path):
-    """The name of an image's class."""
-    return PurePosixPath(path).parts[-2]
+    """The name of an image's class: of its folder."""
+    return PurePosixPath(path).parent.name
 
 
 def listed(data_dir):
@@ -47,6 +47,8 @@ def listed(data_dir):
     root, skipped, found = Path(data_dir), {}, {}
     sides = SPLITS if any((root / side).is_dir() for side in SPLITS) else ("",)
     classes = {side: _classes(root / side) for side in sides}
+    for side, names in {**classes, "": classes.get("", SPLITS)}.items():
+        skipped |= _others(root / side, PurePosixPath(side), names)
     apart = sorted(set(classes[sides[0]]) ^ set(classes[sides[-1]]))
     if apart:
         where = "train" if apart[0] in classes["train"] else "test"
@@ -85,6 +87,12 @@ def _classes(folder):
         if not _is_text(name):
             raise Refusal(f"--data_dir: expected names of classes in UTF-8; got {name.encode(errors='replace')}")
     return tuple(names)
+
+
+def _others(folder, below, names):
+    """{path of each entry of a folder beside those of `names`: why it is skipped}."""
+    others = sorted(set(os.listdir(folder)) - set(names))
+    return {str(below / name): "hidden" if name[0] == "." else "not in a class folder" for name in others}
 
 
 def _images(folder, below):

@@ -87,13 +87,13 @@ def chosen(config, dataset):
         )
     if listing.train:
         train, test = (tuple(path for path in side if path in digests) for side in (listing.train, listing.test))
-        check_classes_left(config, dataset, train, test)
         files = OwnImages(train=train)
     else:
         keys = dict(zip(paths, keys)) if keys else {}
         tied = [[("pixels", digests[path]), *([keys[path]] if keys else ())] for path in digests]
         train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.seed)
         files = OwnImages(train=train, test=test)
+    check_classes_left(config, dataset, train, test)
     show_files(console, listing, digests, (train, test), unreadable)
     show_signs(console, config, digests, train, test)
     return files
@@ -112,10 +112,11 @@ def surveyed(data_dir, paths, channels):
 
 
 def check_classes_left(config, dataset, train, test):
-    for side, paths in (("train", train), ("test", test)):
+    """Raises Refusal where all images of a class were unreadable."""
+    for side, paths in (("training", train), ("test", test)):
         empty = [name for name in dataset.class_names if name not in set(map(class_of, paths))]
         if empty:
             raise Refusal(
-                f"--data_dir={config.data_dir}: expected readable images in each class of {side}; got none in"
+                f"--data_dir={config.data_dir}: expected readable {side} images in each class; got none in"
                 f" {named(empty)}"
             )

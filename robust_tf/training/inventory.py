@@ -41,10 +41,12 @@ def show_signs(console, config, digests, train, test):
     alike = defaultdict(list)
     for path, found in digests.items():
         alike[found].append(path)
-    both = [paths for paths in alike.values() if len(set(map(class_of, paths))) > 1]
+    examples = [list({class_of(path): path for path in paths}.values()) for paths in alike.values()]
+    both = [paths for paths in examples if len(paths) > 1]
     if both:
         console.print(
-            f"warning: {len(both)} images are in several classes, such as {' and '.join(both[0][:2])}", soft_wrap=True
+            f"warning: the pixels of {len(both)} images are in several classes, such as {' and '.join(both[0][:2])}",
+            soft_wrap=True,
         )
     trained = {digests[path]: path for path in train}
     leaked = [path for path in test if digests[path] in trained]

@@ -35,7 +35,7 @@ def train(config):
 
     Returns the RunDirectory; None where another worker writes it.
 
-    Test data is never read: the accuracies in summary.json are of held-out training images.
+    Nothing depends on test data: the accuracies in summary.json are of held-out training images.
     """
     if config.distribution != "multiworker":  # of several workers only the chief checks it, in check_run
         RunDirectory.for_config(config)

@@ -65,7 +65,11 @@ def test_what_is_no_image_is_listed_with_a_reason(images):
     (red / "._0.png").write_text("what macOS leaves beside an image")
     (red / "inner").mkdir()
     (red / b"\xff.png".decode("utf-8", "surrogateescape")).write_text("")
+    (images / "val").mkdir()
+    (images / "train" / "readme.png").write_text("")
     found = listed(images)
+    assert found.skipped.pop("val") == "not in a class folder"
+    assert found.skipped.pop("train/readme.png") == "not in a class folder"
     reasons = {path.removeprefix("train/red/"): reason for path, reason in found.skipped.items()}
     assert reasons.pop("\udcff.png") == "its name is not UTF-8"
     assert reasons == {"notes.txt": "not named as an image", "._0.png": "hidden", "inner": "not a file"}
@@ -76,7 +80,9 @@ def test_what_is_no_image_is_listed_with_a_reason(images):
 def test_a_folder_of_classes_alone(tmp_path):
     for name, suffix in (("a", ".webp"), ("b", ".bmp"), ("c", ".gif")):
         write(tmp_path / name / f"0{suffix}", (0, 0, 250))
+    (tmp_path / "z.png").write_text("")
     found = listed(tmp_path)
+    assert found.skipped == {"z.png": "not in a class folder"}
     assert found.class_names == ("a", "b", "c")
     assert found.undivided == ("a/0.webp", "b/0.bmp", "c/0.gif")
     assert found.train == found.test == ()

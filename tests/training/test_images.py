@@ -174,7 +174,7 @@ def test_the_folder_is_shown_before_training(images, capsys):
     assert sum(map(int, rows["all"][1:3])) == 103
     assert "imbalance: red has" in text
     assert "--class_weights=balanced gives" in text
-    assert "warning: 1 images are in several classes, such as " in text
+    assert "warning: the pixels of 1 images are in several classes, such as " in text
 
 
 def test_films_stay_together(images):
@@ -214,7 +214,7 @@ def test_a_folder_that_is_divided_stays_so(images, tmp_path, capsys):
     assert record.num_images == 13
     for path in (images / "train" / "blue").iterdir():
         path.write_text("no image")
-    with pytest.raises(Refusal, match="expected readable images in each class of train; got none in blue"):
+    with pytest.raises(Refusal, match="expected readable training images in each class; got none in blue"):
         trained(images, tmp_path / "other", "--skip_unreadable")
 
 
