@@ -47,7 +47,7 @@ def one_thread(paths, size, batch_size):
 
 
 def checked(paths, size, batch_size):
-    return sum(not reason for _, _, reason in attempted(digest, paths, 3))
+    return sum(not reason for _, _, reason in attempted(lambda path: digest(path, 3), paths))
 
 
 def held(paths, size, batch_size):
@@ -59,7 +59,7 @@ def streamed(paths, size, batch_size):
 
 
 def from_memory(paths, size, batch_size):
-    return drawn(np.zeros((len(paths), size, size, 3), np.uint8), batch_size)
+    return drawn(np.ones((len(paths), size, size, 3), np.uint8), batch_size)
 
 
 def drawn(images, batch_size):

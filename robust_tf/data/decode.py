@@ -55,17 +55,17 @@ def digest(path, channels):
     return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
 
-def attempted(function, paths, *arguments):
-    """Yields (path, function(path, *arguments), "") for each path, in order, or (path, None, why it is unreadable)."""
+def attempted(function, items):
+    """Yields (item, function(item), "") for each item, in order, or (item, None, why its file is unreadable)."""
 
-    def attempt(path):
+    def attempt(item):
         try:
-            return path, function(path, *arguments), ""
+            return item, function(item), ""
         except Unreadable as error:
-            return path, None, str(error)
+            return item, None, str(error)
 
-    paths = iter(paths)
-    while block := list(itertools.islice(paths, BLOCK)):
+    items = iter(items)
+    while block := list(itertools.islice(items, BLOCK)):
         yield from POOL.map(attempt, block)
 
 
@@ -73,11 +73,13 @@ def read_all(paths, size, channels, advance=lambda: None):
     """The images in files, uint8 [N, H, W, channels]; raises Refusal, after all were tried, naming the unreadable."""
     images = np.empty((len(paths), *size, channels), np.uint8)
     failed = []
-    for i, (path, image, reason) in enumerate(attempted(read, paths, size, channels)):
+
+    def fill(i):
+        images[i] = read(paths[i], size, channels)
+
+    for i, _, reason in attempted(fill, range(len(paths))):
         if reason:
-            failed.append(f"{path} ({reason})")
-        else:
-            images[i] = image
+            failed.append(f"{paths[i]} ({reason})")
         advance()
     if failed:
         raise Refusal(f"--data_dir: expected readable images; got {named(failed)}")

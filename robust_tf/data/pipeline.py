@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from robust_tf.data.augment import augment
 from robust_tf.data.held_out import held_out
-from robust_tf.data.image_files import ImageFiles
 from robust_tf.data.pixels import pixels
 from robust_tf.refusal import Refusal
+
+SMALL = 2**28  # bytes; TensorFlow indexes a constant faster than NumPy an array, but takes four times its memory
 
 
 def split_validation(images, labels, seed):
@@ -34,8 +35,11 @@ def with_pixels(images, labels):
 
 
 def reader(images):
-    """indices [B] -> images uint8 [B, H, W, C], as a function for tf.data."""
-    if not isinstance(images, ImageFiles):
+    """indices [B] -> images uint8 [B, H, W, C], as a function for tf.data.
+
+    images: an array or `image_files.ImageFiles`.
+    """
+    if isinstance(images, np.ndarray) and images.nbytes <= SMALL:
         stored = tf.constant(images)
         return lambda index: tf.gather(stored, index)
 
@@ -78,13 +82,8 @@ def stream(images, labels, batch_size, seed, first_step=0, varied=(), num_parts=
         x, y = with_pixels(read(index), tf.gather(labels, index))
         return augment(x, seed, step, varied, (part, num_parts)), y
 
-    ahead = batches_ahead(images)
-    return tf.data.Dataset.counter().map(batch, num_parallel_calls=ahead).prefetch(ahead)
-
-
-def batches_ahead(images):
-    """How many batches are prepared at a time. To read one from files keeps all cores busy, and more take memory."""
-    return 2 if isinstance(images, ImageFiles) else tf.data.AUTOTUNE
+    counter = tf.data.Dataset.counter()
+    return counter.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def batches(images, labels, batch_size):
@@ -95,8 +94,7 @@ def batches(images, labels, batch_size):
 
 def sections(images, labels, begin, end):
     """The images from begin[i] up to, but without, end[i], as one batch for each i."""
-    read, labels, ahead = reader(images), tf.constant(labels), batches_ahead(images)
+    read, labels = reader(images), tf.constant(labels)
     data = tf.data.Dataset.from_tensor_slices((begin, end))
-    return data.map(lambda a, b: with_pixels(read(tf.range(a, b)), labels[a:b]), num_parallel_calls=ahead).prefetch(
-        ahead
-    )
+    data = data.map(lambda a, b: with_pixels(read(tf.range(a, b)), labels[a:b]), num_parallel_calls=tf.data.AUTOTUNE)
+    return data.prefetch(tf.data.AUTOTUNE)

@@ -104,8 +104,7 @@ def surveyed(data_dir, paths, channels):
     digests, unreadable = {}, {}
     with progress_bar() as progress:
         task = progress.add_task("checking the files", total=len(paths), unit="files")
-        full = [f"{data_dir}/{path}" for path in paths]
-        for path, (_, found, reason) in zip(paths, attempted(digest, full, channels)):
+        for path, found, reason in attempted(lambda path: digest(f"{data_dir}/{path}", channels), paths):
             (unreadable if reason else digests)[path] = reason or found
             progress.advance(task)
     return digests, unreadable

@@ -87,7 +87,7 @@ def test_unreadable_files_are_all_named_with_a_reason(tmp_path):
         (tmp_path / name).write_bytes(content)
     good = saved(tmp_path / "good.png")
     paths = [str(tmp_path / name) for name in broken]
-    found = list(attempted(read, [*paths, good, tmp_path / "none.png"], (4, 4), 3))
+    found = list(attempted(lambda path: read(path, (4, 4), 3), [*paths, good, tmp_path / "none.png"]))
     assert [path for path, *_ in found] == [*paths, good, tmp_path / "none.png"]
     reasons = [reason for *_, reason in found]
     assert "truncated" in reasons[0]
