@@ -1,6 +1,7 @@
 """Any command line, flagfile, run directory or image gives a result or a Refusal, and no other exception."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ import tensorflow as tf
 import tf_keras as keras
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from robust_tf.data.folder import load
+from robust_tf.data.decode import FORMATS, attempted
+from robust_tf.data.decode import read as read_image
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.settings import resolved
 from robust_tf.export.config import ExportConfig
@@ -88,8 +91,8 @@ JSON = st.recursive(
     max_leaves=8,
 )
 PARTS = [
-    "config.json", "classes.json", "summary.json", "history.csv", "model.keras", "evaluation/attacks.json",
-    "export/manifest.json", "export/benchmark.json", "export/sample.npz", "sweep.json",
+    "config.json", "classes.json", "images.json", "summary.json", "history.csv", "model.keras",
+    "evaluation/attacks.json", "export/manifest.json", "export/benchmark.json", "export/sample.npz", "sweep.json",
 ]  # fmt: skip
 
 
@@ -131,6 +134,7 @@ def looked_at(folder):
     for look in (
         lambda: RunDirectory.for_config(parse(TrainConfig, ["--method=da", f"--workdir={folder}"])),
         lambda: RunDirectory.open(folder).classes,
+        lambda: RunDirectory.open(folder).images,
         lambda: resolved(asked, RunDirectory.open(folder).config),
         lambda: read_runs([folder]),
     ):
@@ -248,13 +252,20 @@ def test_read_only_run_directories(run, read_only):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_images(tmp_path, content, head):
-    folder = tmp_path / "data" / "train"
-    for name in ("a", "b"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / name / "1.png").write_bytes(head + content)
-    with contextlib.suppress(Refusal):
-        images, _ = load("train", tmp_path / "data", (8, 8))
-        assert images.dtype == np.uint8
+def encoded(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@given(st.sampled_from(FORMATS).map(encoded), HARM)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_images(tmp_path, content, harm):
+    """A damaged file is read as some image, or is unreadable for a reason."""
+    path = tmp_path / "1.png"
+    path.unlink(missing_ok=True)
+    content = harmed(content, *harm)
+    if content is not None:
+        path.write_bytes(content)
+    ((_, image, reason),) = attempted(lambda path: read_image(path, (8, 8), 3), [path])
+    assert (image.dtype, image.shape) == (np.uint8, (8, 8, 3)) if reason == "" else "\n" not in reason

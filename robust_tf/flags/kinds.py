@@ -127,7 +127,7 @@ def regular(text):
     """The text of a regular expression."""
     try:
         return re.compile(text).pattern or None
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return None
 
 

@@ -82,8 +82,8 @@ def chosen(config, dataset):
         show_files(console, listing, digests, None, unreadable)
         failed = [f"{path} ({reason})" for path, reason in unreadable.items()]
         raise Refusal(
-            f"--data_dir={config.data_dir}: expected readable images; got {len(failed)} unreadable files,"
-            f" {named(failed)}; --skip_unreadable leaves them out"
+            f"--data_dir={config.data_dir}: expected readable images; got {len(failed)} unreadable: {named(failed)};"
+            " --skip_unreadable leaves them out"
         )
     if listing.train:
         train, test = (tuple(path for path in side if path in digests) for side in (listing.train, listing.test))

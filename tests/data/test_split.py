@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_tf.data.folder import class_of
@@ -18,6 +18,7 @@ def alone(paths):
     return [[path] for path in paths]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(2, 30), min_size=2, max_size=4), st.floats(0.05, 0.9), st.integers(0, 9))
 def test_single_images_are_split_exactly(sizes, fraction, seed):
     paths = paths_of(sizes)
@@ -34,6 +35,7 @@ def test_seeds_give_other_splits():
     assert len({split(paths, alone(paths), 0.2, seed)[1] for seed in range(5)}) == 5
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), min_size=30, max_size=60), st.integers(0, 9))
 def test_no_group_is_on_both_sides(drawn, seed):
     paths = [f"{label}/{i}.png" for i, (label, _) in enumerate(drawn)]

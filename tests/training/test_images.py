@@ -8,7 +8,7 @@ import pytest
 import tf_keras as keras
 from PIL import Image
 
-from robust_tf.data import DATASETS, described
+from robust_tf.data import DATASETS, described, own_images
 from robust_tf.data.folder import class_of
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.run import evaluate
@@ -25,6 +25,7 @@ from robust_tf.training.fit import TrainingSetup
 from robust_tf.training.images import check_unseen, to_train
 from robust_tf.training.run import train
 from robust_tf.training.rundir import RunDirectory
+from robust_tf.training.workers import as_bytes
 
 CLASSES = {"blue": ((0, 0, 200), 20), "green": ((0, 200, 0), 30), "red": ((200, 0, 0), 40)}  # colour, images
 SUFFIXES = ("png", "jpg", "webp", "bmp")
@@ -156,9 +157,7 @@ def test_the_folder_is_shown_before_training(images, capsys):
     (images / "red" / "notes.txt").write_text("x")
     (images / "green" / "cut.jpg").write_bytes((images / "green" / "green0-1.jpg").read_bytes()[:300])
     shutil.copy(images / "red" / "red1-5.jpg", images / "blue" / "blue7-7.jpg")
-    with pytest.raises(
-        Refusal, match=r"1 unreadable files, green/cut\.jpg \(.*[Tt]runcated.*; --skip_unreadable leaves"
-    ):
+    with pytest.raises(Refusal, match=r"1 unreadable: green/cut\.jpg \(.*[Tt]runcated.*; --skip_unreadable leaves"):
         dry_run(parse(TrainConfig, flags(images)))
     first = capsys.readouterr().out
     assert "skipped: red/notes.txt: not named as an image" in first
@@ -204,7 +203,7 @@ def test_a_folder_that_is_divided_stays_so(images, tmp_path, capsys):
         with pytest.raises(Refusal, match=f"{flag.partition('=')[0]}: expected a folder without train/ and test/"):
             trained(images, tmp_path / "run", flag)
     (images / "test" / "red" / "bad.png").write_text("x")
-    with pytest.raises(Refusal, match=r"1 unreadable files, test/red/bad\.png"):
+    with pytest.raises(Refusal, match=r"1 unreadable: test/red/bad\.png"):
         trained(images, tmp_path / "run", "--epochs=1")
     assert not (tmp_path / "run").exists()
     run = trained(images, tmp_path / "run", "--epochs=1", "--skip_unreadable")
@@ -238,3 +237,10 @@ def test_class_weights_come_from_the_training_labels():
     np.testing.assert_allclose(setup.class_weights(small((8, 8, 1), 2)), [2 / 3, 2])
     assert setup._replace(config=parse(TrainConfig, [])).class_weights(None) is None
     assert "class_weights" not in DATASETS["folder"].options  # it applies to all data sets
+
+
+def test_workers_compare_images_in_files_as_they_compare_arrays(images):
+    _, files = to_train(parse(TrainConfig, flags(images)), described("folder", str(images), (9, 8)))
+    x, y = own_images(described("folder", str(images), (9, 8)), files).load("train", str(images))
+    assert len(x) == len(y) == len(files.train)
+    assert b"".join(as_bytes(x, batch_size=7)) == b"".join(as_bytes(np.asarray(x)))
