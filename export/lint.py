@@ -13,9 +13,9 @@ convolutions   XNNPACK on ARM runs 1x1 convolutions sparse inside a cluster of f
 """
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from robust_tf.terminal import screen
 from robust_tf.tflite.graph import Graph, schema
 
 MAX_NONZERO = 1 / 3  # fraction of the weights of a cluster's 1x1 convolutions
@@ -165,7 +165,7 @@ def show(path, rows):
     for row in rows:
         verdict = "yes" if row["sparse"] else f"no ({reasons(rows).index(tuple(row['why'])) + 1})"
         table.add_row(row["layer"], row["kind"], f"{row['zeros']:.1%}", verdict)
-    console = Console(markup=False)
+    console = screen(markup=False)
     console.print(table)
     for number, why in enumerate(reasons(rows), 1):
         console.print(f"({number}) {'; '.join(why)}", highlight=False, soft_wrap=True)

@@ -6,7 +6,6 @@ import gzip
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 from rich.table import Column, Table
 from tensorflow.lite.python.convert_phase import ConverterError
 
@@ -28,7 +27,7 @@ from robust_tf.models.load import load_net
 from robust_tf.records.manifest import Compared, ExportedFile, LeftOut, Manifest, TransferAttack
 from robust_tf.records.record import read, write
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 REPRESENTATIVE = 200  # training images that determine the ranges of int8
@@ -255,7 +254,7 @@ def show(manifest, folder):
     for file in manifest.files:
         fractions = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy, file.agreement)]
         table.add_row(file.format, f"{file.bytes:,}", f"{file.gzip_bytes:,}", *fractions, f"{file.max_abs_diff:.2g}")
-    console = Console(markup=False)
+    console = screen(markup=False)
     console.print(table)
     smaller = next((file for file in manifest.files if FORMATS[file.format].compact), None)
     if smaller:
@@ -273,4 +272,4 @@ def show_left_out(manifest, formats):
     """Prints why some of `formats` were left out."""
     for left in manifest.left_out:
         if left.format in formats:
-            Console(markup=False).print(f"left out: {left.format}: {left.reason}", highlight=False, soft_wrap=True)
+            screen(markup=False).print(f"left out: {left.format}: {left.reason}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Terminal output of long commands: progress bars, and silence from libraries."""
+"""Terminal output of the commands: whole tables, progress bars, and silence from libraries."""
 
 import contextlib
 import os
@@ -6,6 +6,16 @@ import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+WIDE = 10_000  # columns; no table is wider
+
+
+def screen(**options):
+    """rich's Console; where the output is no terminal, its tables and lines are whole: rich would cut them at 80."""
+    found = Console(**options)
+    if not found.is_terminal:
+        found.width = WIDE
+    return found
 
 
 def progress_bar():
@@ -15,7 +25,7 @@ def progress_bar():
     """
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]},")]
     columns += [TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("left")]
-    return Progress(*columns, transient=True)
+    return Progress(*columns, console=screen(), transient=True)
 
 
 def busy(what):

@@ -51,3 +51,18 @@ def test_the_python_version_is_checked(train_with):
 def test_the_active_environment_is_used_where_it_holds_robust_tf(train_with):
     done = train_with("*find_spec*) exit 0;; *sys.prefix*) echo /some/environment;; *) echo active: $*;;")
     assert done.stdout == "active: -P -m robust_tf.commands.train --eps=0.1\n"
+
+
+def test_a_script_finds_a_module_beside_it(tmp_path):
+    (tmp_path / "beside.py").write_text("value = 17")
+    (tmp_path / "script.py").write_text("import beside, robust_tf\nprint(beside.value)")
+    done = subprocess.run(
+        [ROOT / "bin" / "python", tmp_path / "script.py"], cwd=ROOT / "tests", capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("17\n", "")
+
+
+def test_no_file_in_the_current_folder_takes_the_place_of_a_module(tmp_path):
+    (tmp_path / "robust_tf.py").write_text("raise SystemExit('not this one')")
+    done = subprocess.run([ROOT / "bin" / "train", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from robust_tf.refusal import Refusal
 from robust_tf.report.runs import read_run
 from robust_tf.report.strictest import strictest
+from robust_tf.terminal import screen
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def main():
         print(f"quickstart: expected at most one argument, WORKDIR; got {' '.join(sys.argv[1:])}", file=sys.stderr)
         sys.exit(2)
     started = time.perf_counter()
-    console = Console()
+    console = screen()
     workdir = Path(sys.argv[1] if len(sys.argv) == 2 else "runs/quickstart").absolute()
     for command in commands(workdir):
         console.print(f"\n[bold]$ {' '.join(command)}[/bold]", highlight=False, soft_wrap=True)

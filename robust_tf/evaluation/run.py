@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 
 import numpy as np
-from rich.console import Console
 
 from robust_tf.certification.certified import certified
 from robust_tf.data.pixels import in_batches
@@ -14,7 +13,7 @@ from robust_tf.evaluation.settings import check_classes, resolved, settings
 from robust_tf.evaluation.subject import load_subject
 from robust_tf.models.guess import guess
 from robust_tf.records.record import write
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 CLEAN_BATCH = 500  # images without attack at once
@@ -81,7 +80,7 @@ def part(name, value):
 
 def show(record, path):
     """Prints the record."""
-    console = Console(highlight=False, markup=False)
+    console = screen(highlight=False, markup=False)
     MODES[record.mode].resolve().show(record, console)
     if record.certified_accuracy is not None:
         console.print(

@@ -5,6 +5,7 @@ import dataclasses
 from robust_tf.attacks import ATTACKS, default_alpha
 from robust_tf.evaluation import MODES, SEQUENCES
 from robust_tf.flags.meaning import meant
+from robust_tf.flags.suggestions import of_8_bits
 from robust_tf.flags.text import as_json
 from robust_tf.refusal import Refusal
 
@@ -82,7 +83,9 @@ def radius(config, name, norm, trained_as):
         value = trained_as.eps if name == "eps" else tuple(round(r, 10) for r in thirds if r <= most)
     for each in value if name == "radii" else (value,):
         if norm == "linf" and each > 1:
-            raise Refusal(f"--{name}: expected a number or fraction in [0, 1] with --norm=linf; got {each:g}")
+            raise Refusal(
+                f"--{name}: expected a number or fraction in [0, 1] with --norm=linf; got {each:g}{of_8_bits(each)}"
+            )
     return value
 
 

@@ -7,6 +7,7 @@ from absl import flags
 
 from robust_tf.flags.kinds import MANY, SWITCH
 from robust_tf.flags.meaning import idle, in_words, reason, selectors
+from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.refusal import Refusal
 
 
@@ -41,6 +42,11 @@ def read(Config, argv):
     values = _define(Config)
     try:
         rest = values(["command", *argv])[1:]
+    except flags.UnrecognizedFlagError as error:
+        names = [field.name for field in dataclasses.fields(Config)]
+        raise Refusal(
+            f"expected a flag that --help lists; got --{error.flagname}{did_you_mean(error.flagname, names, '--')}"
+        ) from None
     except (flags.Error, UnicodeDecodeError) as error:
         raise Refusal(" ".join(str(error).split())) from None
     if rest:

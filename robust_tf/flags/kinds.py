@@ -5,6 +5,8 @@ from fractions import Fraction
 
 from absl import flags
 
+from robust_tf.flags.suggestions import did_you_mean
+
 
 class Kind(flags.ArgumentParser):
     """Reads a flag's text.
@@ -13,10 +15,11 @@ class Kind(flags.ArgumentParser):
       expected: a description for help texts and messages, or a function that returns it (a registry may grow).
       read: text -> value; raises ValueError or returns None for text that does not fit `expected`.
       write: value -> text that `read` reads as the same value.
+      names: of the choices, or of the comma-separated ones; messages suggest those that resemble the text.
     """
 
-    def __init__(self, expected, read, write=None):
-        self._expected, self.read, self.write = expected, read, write or as_text
+    def __init__(self, expected, read, write=None, names=()):
+        self._expected, self.read, self.write, self.names = expected, read, write or as_text, names
 
     @property
     def expected(self):
@@ -28,8 +31,13 @@ class Kind(flags.ArgumentParser):
         except (ValueError, ArithmeticError):
             value = None
         if value is None:
-            raise ValueError(f"expected {self.expected}; got {argument!r}")
+            raise ValueError(f"expected {self.expected}; got {argument!r}{self.suggestion(argument)}")
         return value
+
+    def suggestion(self, argument):
+        """What the first part that is no name may have meant."""
+        unknown = [part for part in argument.split(",") if part not in self.names]
+        return did_you_mean(unknown[0], self.names) if unknown else ""
 
     def flag_type(self):
         return self.expected
@@ -60,7 +68,7 @@ def one_of(names, aliases=()):
         text = aliases.get(text, text)
         return text if text in names else None
 
-    return Kind(lambda: f"one of {', '.join(names)}", read)
+    return Kind(lambda: f"one of {', '.join(names)}", read, names=names)
 
 
 def listed(kind):
@@ -70,7 +78,7 @@ def listed(kind):
         values = tuple(kind.parse(part) for part in text.split(","))
         return values if len(set(values)) == len(values) else None
 
-    return Kind(lambda: f"comma-separated, each once: {kind.expected}", read)
+    return Kind(lambda: f"comma-separated, each once: {kind.expected}", read, names=kind.names)
 
 
 def image_size(least, most):
@@ -92,7 +100,7 @@ def net(names):
         own = function.isidentifier() and all(part.isidentifier() for part in module.split("."))
         return text if text in names or own else None
 
-    return Kind(lambda: f"one of {', '.join(names)}, or package.module:function", read)
+    return Kind(lambda: f"one of {', '.join(names)}, or package.module:function", read, names=names)
 
 
 def sequence(kind, named=()):
@@ -110,7 +118,7 @@ def sequence(kind, named=()):
         names = f"one of {', '.join(named)}, or " if named else ""
         return f"{names}epoch:value,... with epochs increasing from 0, each value {kind.expected}"
 
-    return Kind(expected, read)
+    return Kind(expected, read, names=named)
 
 
 def increasing(kind):

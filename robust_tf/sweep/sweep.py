@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
@@ -20,13 +20,13 @@ from robust_tf.sweep.job import Job, execute, last_line, why
 from robust_tf.sweep.plan import RECORD, command
 from robust_tf.sweep.results import write_results
 from robust_tf.sweep.table import finished, grouped, table, write_csv
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 
 def sweep(plan):
     """Runs all unfinished jobs; returns the number of cells and reports that failed."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)  # paths and errors contain brackets
+    console = screen(highlight=False, soft_wrap=True, markup=False)  # paths and errors contain brackets
     address, jobs = plan.config.ray_address, plan.config.jobs
     engine = Cluster(address, jobs) if address else Local(jobs)
     try:

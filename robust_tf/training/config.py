@@ -22,6 +22,7 @@ from robust_tf.flags.kinds import (
     whole,
 )
 from robust_tf.flags.meaning import ABOVE_0, UNSET
+from robust_tf.flags.suggestions import of_8_bits
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
@@ -334,7 +335,9 @@ def check_attack(config):
         raise Refusal(f"--alpha: expected at most eps ({config.eps:g}); got {config.alpha:g}")
     for eps in (config.eps, *(eps for _, eps in config.eps_schedule or ())):
         if config.norm == "linf" and eps > 1:
-            raise Refusal(f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}")
+            raise Refusal(
+                f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}{of_8_bits(eps)}"
+            )
     for name, registry in (("loss", LOSSES), ("attack", TRAINING_ATTACKS), ("starts", STARTS)):
         value = getattr(config, name)
         for each in value if isinstance(value, tuple) else (value,):

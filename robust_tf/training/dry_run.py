@@ -3,7 +3,6 @@
 import datetime
 
 import tensorflow as tf
-from rich.console import Console
 from rich.table import Table
 
 from robust_tf.data import described
@@ -13,6 +12,7 @@ from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
+from robust_tf.terminal import screen
 from robust_tf.training.cost import costs, speed
 from robust_tf.training.images import to_train
 from robust_tf.training.methods import METHODS
@@ -34,7 +34,7 @@ def dry_run(config):
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
     if config.init_from:
         start_from(config, net, files)
-    console = Console(highlight=False, markup=False)
+    console = screen(highlight=False, markup=False)
     console.print("\n".join(flagfile(config, without=("dry_run",))), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())
     kept = f", {budget(config.ratio, N):,} kept" if METHODS[config.method].compresses else ""

@@ -59,7 +59,7 @@ REFUSED = [
     ("--eps=inf", "[0, inf); got 'inf'"),
     ("--flagfile=/bin/sh", "utf-8"),
     ("--ratio_schedule=0:1,5:0.5", "expected to end at --ratio"),
-    ("--epsilon=1", "Unknown command line flag 'epsilon'"),
+    ("--epsilon=1", "expected a flag that --help lists; got --epsilon; did you mean --eps?"),
     ("--flagfile=absent.cfg", "absent.cfg"),
     ("digits", "expected flags only, --name=value; got 'digits'"),
 ]
