@@ -5,12 +5,13 @@ import tensorflow as tf
 
 
 def pixels(images):
-    """uint8 -> float32 in [0, 1], a tensor; images in files are read."""
-    return tf.cast(images if tf.is_tensor(images) else np.asarray(images), tf.float32) / 255
+    """uint8 -> float32 in [0, 1], a tensor; images in files are read; floats, pixels already, only become float32."""
+    x = images if tf.is_tensor(images) else np.asarray(images)
+    return tf.cast(x, tf.float32) if tf.as_dtype(x.dtype).is_floating else tf.cast(x, tf.float32) / 255
 
 
 def in_batches(images, labels, batch_size):
-    """Yields (index of the first image, x float32 [B, H, W, C] in [0, 1], y [B]) for batches of uint8 images.
+    """Yields (index of the first image, x float32 [B, H, W, C] in [0, 1], y [B]) for batches of images.
 
     Of images in files only a batch is in memory.
     """

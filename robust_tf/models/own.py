@@ -39,16 +39,21 @@ def own_net(address, input_shape, num_classes):
             f"--model={address}: expected a net for images {input_shape} and {num_classes} classes; got"
             f" {type(error).__name__}: {error}"
         ) from error
-    check(net, address, input_shape, num_classes)
+    check(net, f"--model={address}", input_shape, num_classes)
     return net
 
 
-def check(net, address, input_shape, num_classes):
-    """Raises Refusal unless `net` is a flat, built tf_keras model with kernels, images -> logits [B, num_classes]."""
+def refusing(name):
+    """refuse(expected, got), which raises a Refusal about `name`."""
 
     def refuse(expected, got):
-        raise Refusal(f"--model={address}: expected {expected}; got {got}")
+        raise Refusal(f"{name}: expected {expected}; got {got}")
 
+    return refuse
+
+
+def check_flat(net, refuse):
+    """Refuses anything but a functional or sequential tf_keras model that is built and has no models inside."""
     if not isinstance(net, keras.Model):
         refuse("a tf_keras model", f"{type(net).__module__}.{type(net).__name__}")
     if not isinstance(net, keras.Sequential) and not net._is_graph_network:
@@ -56,8 +61,31 @@ def check(net, address, input_shape, num_classes):
     nested = [layer.name for layer in net.layers if isinstance(layer, keras.Model)]
     if nested:
         refuse("a net without nested models", nested[0])
-    if not net.built or net.input_shape != (None, *input_shape):
-        refuse(f"images of shape {(None, *input_shape)}", net.input_shape if net.built else "no input shape")
+    if not net.built:
+        refuse("a net with an input shape", "none")
+    for what, shape, axes in (("images (None, height, width, channels)", net.input_shape, 4),
+                              ("logits (None, classes)", net.output_shape, 2)):  # fmt: skip
+        if not isinstance(shape, tuple) or len(shape) != axes:
+            refuse(what, shape)
+
+
+def check_logits(net, refuse):
+    """Refuses a net whose last layer makes probabilities."""
+    last = net.layers[-1]
+    makers = (keras.activations.softmax, keras.activations.sigmoid)
+    if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) in makers:
+        refuse("logits", "probabilities: remove the softmax or sigmoid")
+
+
+def check(net, name, input_shape, num_classes):
+    """Raises Refusal unless `net` is a flat, built tf_keras model with kernels, images -> logits [B, num_classes].
+
+    name: of what gave the net, for the message.
+    """
+    refuse = refusing(name)
+    check_flat(net, refuse)
+    if net.input_shape != (None, *input_shape):
+        refuse(f"images of shape {(None, *input_shape)}", net.input_shape)
     if net.output_shape != (None, num_classes):
         refuse(f"logits of shape {(None, num_classes)}", net.output_shape)
     twice = [entry["name"] for entry in functional(net).get_config()["layers"] if len(entry["inbound_nodes"]) > 1]
@@ -96,8 +124,8 @@ def check_outputs(net, input_shape, refuse):
     with tf.GradientTape() as tape:
         tape.watch(x)
         z = net(x, training=False)
-    last = getattr(net.layers[-1], "activation", None)
-    if are_probabilities(z) or last in (keras.activations.softmax, keras.activations.sigmoid):
+    check_logits(net, refuse)
+    if are_probabilities(z):
         refuse("logits", "probabilities: remove the softmax or sigmoid")
     if tape.gradient(z, x) is None:
         refuse("logits with a gradient", "none with respect to the image")

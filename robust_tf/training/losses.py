@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 
 class Objective(NamedTuple):
     """A training loss.
 
     value(ce, y, z, z_adv, adv_weight, beta): the scalar loss, with ce(y, logits) the mean cross-entropy. z_adv are the
-      logits of the adversarial images, or the worst within interval bounds (see `training.Loss`).
+      logits of the adversarial images, or the worst within interval bounds (see `training.Loss`). If images have
+      weights, ce weights them, and value also gets the keyword `weights` [B], for means of its own.
     ascends(z): the objective that the attack maximises (see `attacks.pgd`), for logits z of the clean images; None for
       the cross-entropy.
     """
@@ -20,15 +22,19 @@ class Objective(NamedTuple):
     ascends: Callable | None = None
 
 
-def mix(ce, y, z, z_adv, adv_weight, beta):
+def mix(ce, y, z, z_adv, adv_weight, beta, weights=None):
     """adv_weight * CE(x_adv) + (1 - adv_weight) * CE(x) (thesis: 0.9; Gui et al.: 1)."""
     return adv_weight * ce(y, z_adv) + (1 - adv_weight) * ce(y, z)
 
 
-def trades(ce, y, z, z_adv, adv_weight, beta):
+def trades(ce, y, z, z_adv, adv_weight, beta, weights=None):
     """CE(x) + beta * KL(f(x) || f(x_adv)) (Zhang et al., arXiv 1901.08573)."""
-    mean = ce.mean if isinstance(ce, CrossEntropy) else lambda y, values: tf.reduce_mean(values)
-    return ce(y, z) + beta * mean(y, divergence(z, z_adv))
+    return ce(y, z) + beta * mean(divergence(z, z_adv), weights)
+
+
+def mean(values, weights=None):
+    """sum_i w_i v_i / B of the values v [B], as Keras weights images; w = 1 without weights."""
+    return tf.reduce_mean(values if weights is None else tf.cast(weights, values.dtype) * values)
 
 
 def divergence(z, z_adv):
@@ -48,8 +54,11 @@ IBP = Objective(value=mix)
 TRADES = Objective(value=trades, ascends=away_from)
 
 
+@keras.saving.register_keras_serializable("robust_tf")
 class CrossEntropy:
-    """ce(y, logits): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K.
+    """ce(y, logits, weights=None): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K.
+
+    It is called as a Keras loss is, and Keras saves it with a model.
 
     class_weights: w [K], with which each image's part in a mean is multiplied; None for equal weights.
     """
@@ -57,16 +66,24 @@ class CrossEntropy:
     def __init__(self, smoothing=0.0, class_weights=None):
         self.smoothing, self.class_weights = smoothing, class_weights
 
-    def __call__(self, y, z):  # [B], [B, K]
-        target = tf.one_hot(tf.cast(y, tf.int32), z.shape[-1])
-        target = (1 - self.smoothing) * target + self.smoothing / z.shape[-1]
-        return self.mean(y, tf.nn.softmax_cross_entropy_with_logits(target, z))
+    def __call__(self, y, z, weights=None):  # [B], [B, K], [B]
+        target = (1 - self.smoothing) * tf.one_hot(tf.cast(y, tf.int32), z.shape[-1]) + self.smoothing / z.shape[-1]
+        return mean(tf.nn.softmax_cross_entropy_with_logits(target, z), self.weights(y, weights))
 
-    def mean(self, y, values):
-        """sum_i w[y_i] values_i / B, for values [B]."""
-        if self.class_weights is not None:
-            values *= tf.gather(tf.constant(self.class_weights, values.dtype), tf.cast(y, tf.int32))
-        return tf.reduce_mean(values)
+    def weights(self, y, weights=None):
+        """`weights` [B] times the class weights of y; None if there are neither."""
+        if self.class_weights is None:
+            return weights
+        by_class = tf.gather(tf.constant(self.class_weights, tf.float32), tf.cast(y, tf.int32))
+        return by_class if weights is None else by_class * tf.cast(weights, tf.float32)
+
+    def get_config(self):
+        class_weights = None if self.class_weights is None else [float(w) for w in self.class_weights]
+        return {"smoothing": self.smoothing, "class_weights": class_weights}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 def balanced(labels, num_classes):

@@ -7,8 +7,11 @@ import tf_keras as keras
 
 from robust_tf.attacks.pgd import pgd
 from robust_tf.certification.bounds import worst_logits
+from robust_tf.data.given import check_forms, class_numbers
+from robust_tf.data.pixels import pixels
 from robust_tf.models.fast import inference_form, training_form
-from robust_tf.training import LOSSES
+from robust_tf.refusal import Refusal
+from robust_tf.training import LOSSES, checks
 from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.distribution import by_replica, once, share
 from robust_tf.training.losses import CrossEntropy
@@ -16,12 +19,24 @@ from robust_tf.training.losses import CrossEntropy
 MEASURED = 16  # clean images in a training step whose loss is only measured
 
 
+@keras.saving.register_keras_serializable("robust_tf")
 class RobustModel(keras.Model):
     """Trains `net` on clean and adversarial images, under a constraint on its weights.
 
-    `fit` and `evaluate` take batches (x [B, H, W, C] in [0, 1], y [B]); `evaluate` attacks too, and reports
-    `accuracy` (clean), `robust_accuracy` (under PGD) and, for the loss ibp, `certified_accuracy` (by interval bounds).
-    Attacks see the net in inference mode, so that they neither use nor change batch statistics.
+    `fit` and `evaluate` take images x [B, H, W, C], uint8 or floats in [0, 1], and labels y [B] or one-hot [B, K];
+    `evaluate` attacks too, and reports `accuracy` (clean), `robust_accuracy` (under PGD) and, for the loss ibp,
+    `certified_accuracy` (by interval bounds). Attacks see the net in inference mode, so that they neither use nor
+    change batch statistics.
+
+    `sample_weight` and `class_weight` weight the loss as in Keras, sum_i w_i l_i / B: its clean and its adversarial
+    part alike. The attack, the penalty of the constraint and all metrics but `loss` ignore them.
+
+    `save` and Keras' ModelCheckpoint write the net, these arguments, the optimiser and the present eps and steps, which
+    `keras.models.load_model` reads in its safe mode. They leave out the constraint with its state, such as ADMM's Z and
+    U: the loaded model trains without it. Continue a compression from a run directory of bin/train.
+
+    Raises Refusal, one line, for arguments, images, labels or weights that do not fit. Values are checked of arrays,
+    and of the first batch of a tf.data.Dataset.
 
     Args:
       net: Keras model, images -> logits.
@@ -56,11 +71,13 @@ class RobustModel(keras.Model):
         seed=0,
         first_step=0,
     ):
+        checks.check_net(net)
+        checks.check_attack(eps, norm, steps, alpha, starts, loss, adv_weight, beta, validation_eps, validation_steps)
         super().__init__(name=f"robust_{net.name}")
         self.net = net
         self.eps = tf.Variable(eps, trainable=False, dtype=tf.float32, name="eps")
         self.steps = tf.Variable(steps, trainable=False, dtype=tf.int32, name="steps")
-        known = LOSSES[loss]
+        known, self.loss_name = LOSSES[loss], loss
         self.objective, self.certifies = known.resolve(), known.certifies
         self.trains_on_clean = adv_weight < 1 or known.uses_clean
         starts = starts if known.starts is None else known.starts
@@ -85,8 +102,12 @@ class RobustModel(keras.Model):
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        """As Keras' compile; the loss defaults to the cross-entropy of logits and integer labels."""
+        """As Keras' compile; the loss, ce(y [B], logits [B, K]), defaults to the cross-entropy.
+
+        With `sample_weight` or `class_weight` it gets them as its third argument, as Keras' losses do.
+        """
         loss = loss or CrossEntropy()
+        checks.check_loss(loss)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         # The optimiser averages only trained weights; batch statistics of other weights would not fit those averages.
         statistics = [w for w in self.net.non_trainable_weights if "/moving_" in w.name]
@@ -129,7 +150,52 @@ class RobustModel(keras.Model):
         return list(self.means.values())
 
     def call(self, inputs, training=False):
-        return self.net(inputs, training=training)
+        return self.net(pixels(inputs), training=training)
+
+    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+        """As Keras' fit; raises Refusal before the first training step."""
+        checks.check_data(self.net, x, y, sample_weight, class_weight)
+        checks.check_validation(self.net, kwargs.get("validation_data"))
+        with checks.while_tracing(self):
+            return super().fit(x, y, *args, class_weight=class_weight, sample_weight=sample_weight, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
+        """As Keras' evaluate; raises Refusal before the first batch."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # fit has checked its validation data
+            checks.check_data(self.net, x, y, sample_weight)
+        with checks.while_tracing(self):
+            return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def get_config(self):
+        if self.constraint.trained is not None:
+            raise Refusal(
+                f"{self.name}: expected a net of plain layers to save; got masks' wrappers: save the net inside"
+            )
+        return {
+            "net": keras.saving.serialize_keras_object(self.net),
+            "eps": float(self.eps.numpy()),
+            "steps": int(self.steps.numpy()),
+            "alpha": self.attack["alpha"],
+            "norm": self.attack["norm"],
+            "starts": list(self.attack["starts"]),
+            "single_step": self.single_step,
+            "loss": self.loss_name,
+            "adv_weight": self.adv_weight,
+            "beta": self.beta,
+            "validation_eps": self.validation_attack["eps"],
+            "validation_steps": self.validation_attack["steps"],
+            "seed": self.seed,
+            "first_step": self.first_step,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        net = keras.saving.deserialize_keras_object(config["net"], custom_objects)
+        return cls(**{**config, "net": net})
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.net.trainable_variables)
 
     def logits(self, x):
         """Logits [B, K] in inference mode, for attacks."""
@@ -145,8 +211,20 @@ class RobustModel(keras.Model):
             attack["objective"] = self.objective.ascends(self.logits(x))
         return pgd(self.logits, x, y, eps=self.eps, **attack)
 
+    def batch(self, data):
+        """(x float32 [B, H, W, C], y [B], the loss as a function of labels and logits, keywords of the objective)."""
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        classes = self.net.output_shape[-1]
+        check_forms(x, y, self.net.input_shape[1:], classes)
+        x, y = pixels(x), class_numbers(y, classes)
+        total = self.loss.weights(y, weights) if isinstance(self.loss, CrossEntropy) else weights  # with class weights
+        if total is None:
+            return x, y, self.loss, {}
+        checks.check_weighable(self.loss, self.objective)
+        return x, y, lambda y, z: self.loss(y, z, weights), {"weights": total}
+
     def train_step(self, data):
-        x, y = data  # [B, H, W, C], [B]
+        x, y, ce, weighted = self.batch(data)
         once(self.constraint.before_step)
         attacks, certifies = self.adv_weight > 0, self.certifies
         x_adv = self.adversarial(x, y) if attacks and not certifies else x
@@ -166,7 +244,7 @@ class RobustModel(keras.Model):
                 z_adv = z
             z_clean = z if self.trains_on_clean else z_adv
             penalty = self.constraint.penalty()
-            loss = self.objective.value(self.loss, y, z_clean, z_adv, adv_weight, self.beta) + penalty
+            loss = self.objective.value(ce, y, z_clean, z_adv, adv_weight, self.beta, **weighted) + penalty
             replica_loss = loss / share()[1]
         W = self.net.trainable_variables
         gradients = tape.gradient(replica_loss, W)
@@ -176,10 +254,10 @@ class RobustModel(keras.Model):
         return self._measure(y, z, z_adv, loss, z_adv, y[seen], penalty)
 
     def test_step(self, data):
-        x, y = data
+        x, y, ce, weighted = self.batch(data)
         x_adv = pgd(self.logits, x, y, seed=[self.seed, -1], share=share(), **self.validation_attack)
         z, z_adv = self.logits(x), self.logits(x_adv)
-        loss = self.objective.value(self.loss, y, z, z_adv, self.adv_weight, self.beta)
+        loss = self.objective.value(ce, y, z, z_adv, self.adv_weight, self.beta, **weighted)
         worst = self.bounds(x, y, self.validation_attack["eps"]) if self.certifies else z_adv
         return self._measure(y, z, z_adv, loss, worst, y)
 

@@ -64,7 +64,8 @@ def test_class_weights_apply_to_all_parts_of_a_loss(loss):
     y, w = np.array([0, 2, 1, 0, 0]), np.array([0.5, 3, 2])
     value = LOSSES[loss].resolve().value
     single = [value(CrossEntropy(), y[[i]], z[[i]], z_adv[[i]], 0.7, 6.0) for i in range(5)]
-    weighted = value(CrossEntropy(class_weights=w), y, z, z_adv, 0.7, 6.0)
+    ce = CrossEntropy(class_weights=w)
+    weighted = value(ce, y, z, z_adv, 0.7, 6.0, weights=ce.weights(y))
     assert float(weighted) == pytest.approx(float(np.mean(w[y] * np.array(single))), rel=1e-5)
 
 

@@ -1,0 +1,156 @@
+"""What RobustModel accepts: forms of images and labels, weights by hand, and one line for each mistake."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_tf.attacks.pgd import pgd
+from robust_tf.refusal import Refusal
+from robust_tf.training.losses import divergence
+from robust_tf.training.model import RobustModel
+
+
+def model_of(net, **settings):
+    model = RobustModel(net, **{"eps": 0.1, "steps": 2, **settings})
+    model.compile(keras.optimizers.SGD(0.0))
+    return model
+
+
+@pytest.fixture
+def stored(small_images):
+    """uint8 images and labels."""
+    return (small_images[0] * 255).astype(np.uint8), small_images[1]
+
+
+def test_all_forms_of_the_same_images_and_labels(small_net, stored):
+    x, y = stored
+    expected = model_of(small_net).evaluate(x.astype(np.float32) / 255, y, verbose=0)
+    model, one_hot = model_of(small_net), np.eye(3)[y]
+    for images, labels in ((x, y), (x / 255, y[:, None]), (x, one_hot), (x, one_hot.astype(int))):
+        np.testing.assert_allclose(model.test_on_batch(images, labels), expected, rtol=1e-5)
+        model.reset_metrics()
+    data = tf.data.Dataset.from_tensor_slices((x, one_hot)).batch(8)
+    np.testing.assert_allclose(model.evaluate(data, verbose=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(model(x), small_net(x.astype(np.float32) / 255), rtol=1e-4, atol=1e-5)
+
+
+def cross_entropies(z, y):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(y, z).numpy()
+
+
+@pytest.mark.parametrize("by", ["sample_weight", "both"])
+def test_weights_weight_the_clean_and_the_adversarial_loss(small_net, small_images, by):
+    """sum_i w_i l_i / B, and the attack is that without weights."""
+    x, y = small_images
+    of_images, of_classes = np.linspace(0, 2, 8), {0: 0.5, 1: 3.0, 2: 0.0}
+    given = {"sample_weight": of_images, "class_weight": of_classes}
+    given = given if by == "both" else {by: given[by]}
+    w = given.get("sample_weight", 1) * (np.array([of_classes[c] for c in y]) if "class_weight" in given else 1)
+    attack = {"eps": 0.1, "steps": 2, "seed": (0, 0)}
+    x_adv = pgd(lambda images: small_net(images, training=False), tf.constant(x), y, **attack)
+    model = model_of(small_net, adv_weight=0.6)
+    z, z_adv = small_net(x, training=True), small_net(x_adv, training=True)
+    expected = np.mean(w * (0.4 * cross_entropies(z, y) + 0.6 * cross_entropies(z_adv, y)))
+    logs = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, **given).history
+    assert logs["loss"][0] == pytest.approx(expected, rel=1e-4)
+    assert logs["adversarial_loss"][0] == pytest.approx(np.mean(cross_entropies(z_adv, y)), rel=1e-4)
+
+
+def test_weights_weight_the_divergence_of_trades(small_net, small_images):
+    x, y = small_images
+    w = np.linspace(0, 2, 8)
+    model = model_of(small_net, loss="trades", beta=2.0)
+    z, unweighted = small_net(x, training=False), model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    attack = {**model.validation_attack, "seed": (0, -1)}
+    x_adv = pgd(lambda images: small_net(images, training=False), tf.constant(x), y, **attack)
+    apart = divergence(z, small_net(x_adv, training=False)).numpy()
+    each = cross_entropies(z, y) + 2 * apart
+    assert unweighted == pytest.approx(np.mean(each), rel=1e-4)
+    weighted = model.evaluate(x, y, sample_weight=w, verbose=0, return_dict=True)["loss"]
+    assert weighted == pytest.approx(np.mean(w * each), rel=1e-4)
+
+
+def test_a_class_of_weight_0_is_not_learned(small_net, small_images):
+    x, y = small_images
+    model = RobustModel(small_net, eps=0.0, steps=0)
+    model.compile(keras.optimizers.Adam(0.05))
+    model.fit(x, y, batch_size=8, epochs=30, verbose=0, class_weight={0: 0.0, 1: 1.0, 2: 1.0})
+    predicted = model.predict(x, verbose=0).argmax(-1)
+    assert (predicted[y != 0] == y[y != 0]).all()
+    assert not (predicted == 0).any()
+
+
+FITS = {
+    "pixels": (lambda x, y: {"x": x * 255.0}, r"x: expected pixels in \[0, 1\]; got .*; divide by 255"),
+    "not a number": (lambda x, y: {"x": x * np.nan}, r"x: expected pixels in \[0, 1\]; got values from nan"),
+    "type": (lambda x, y: {"x": (x * 255).astype(np.int64)}, "x: expected pixels as uint8, or as floats"),
+    "shape": (lambda x, y: {"x": x[:, :4]}, r"x: expected images of shape \(None, 6, 5, 2\); got \(8, 4, 5, 2\)"),
+    "classes": (lambda x, y: {"y": y + 1}, "y: expected labels from 0 to 2, the net's classes; got"),
+    "floats": (lambda x, y: {"y": y * 1.0}, "y: expected integer labels; got float64"),
+    "soft": (lambda x, y: {"y": np.full((8, 3), 1 / 3)}, "y: expected one-hot labels"),
+    "count": (lambda x, y: {"y": y[:5]}, "y: expected as many labels as images; got 5 labels and 8 images"),
+    "none": (lambda x, y: {"y": None}, "y: expected labels; got none"),
+    "negative": (lambda x, y: {"sample_weight": -np.ones(8)}, "sample_weight: expected finite weights >= 0"),
+    "few": (lambda x, y: {"class_weight": {0: 1.0}}, "class_weight: expected a finite weight >= 0 for each class"),
+    "validation": (lambda x, y: {"validation_data": (x, y + 3)}, "y: expected labels from 0 to 2"),
+    "data set": (
+        lambda x, y: {"x": tf.data.Dataset.from_tensor_slices((x * 255, y)).batch(8), "y": None},
+        r"x: expected pixels in \[0, 1\]",
+    ),
+    "generator": (
+        lambda x, y: {"x": iter([((x * 255).astype(np.int32), y)] * 3), "y": None, "steps_per_epoch": 1},
+        "x: expected pixels as uint8",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", FITS)
+def test_data_that_does_not_fit_is_refused_in_one_line(small_net, small_images, mistake):
+    x, y = small_images
+    change, message = FITS[mistake]
+    model, before = model_of(small_net), small_net.get_weights()
+    with pytest.raises(Refusal, match=message) as refusal:
+        model.fit(**{"x": x, "y": y, "verbose": 0, **change(x, y)})
+    assert "\n" not in str(refusal.value)
+    for ours, theirs in zip(before, small_net.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+    if mistake == "generator":  # it is seen only while Keras traces a step, which must leave nothing half-made
+        model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"eps": 8}, "eps: expected a number in [0, 1], in pixels of [0, 1]; got 8; did you mean 8/255?"),
+        ({"eps": float("nan")}, "eps: expected a number in [0, 1], in pixels of [0, 1]; got nan"),
+        ({"norm": "l3"}, "norm: expected one of linf, l2; got 'l3'"),
+        ({"loss": "trade"}, "loss: expected one of mix, trades, ibp; got 'trade'; did you mean trades?"),
+        ({"adv_weight": 2}, "adv_weight: expected a number in [0, 1]; got 2"),
+        ({"steps": 1.5}, "steps: expected an integer >= 0; got 1.5"),
+    ],
+)
+def test_arguments_that_do_not_fit(small_net, arguments, message):
+    with pytest.raises(Refusal) as refusal:
+        RobustModel(small_net, **{"eps": 0.1, **arguments})
+    assert str(refusal.value).startswith(message)
+
+
+def test_probabilities_are_refused(small_net, small_images):
+    with pytest.raises(Refusal, match="net: expected logits; got probabilities"):
+        RobustModel(keras.Sequential([keras.Input((6, 5, 2)), *small_net.layers, keras.layers.Softmax()]), eps=0.1)
+    hidden = keras.Model(small_net.inputs, tf.nn.softmax(small_net.output))
+    hidden = keras.Model(hidden.inputs, keras.layers.Activation("linear")(hidden.output))
+    with pytest.raises(Refusal, match="net: expected logits; got probabilities"):
+        model_of(hidden).fit(*small_images, verbose=0)
+    with pytest.raises(Refusal, match="loss: expected a function of labels and logits"):
+        RobustModel(small_net, eps=0.1).compile(loss="sparse_categorical_crossentropy")
+
+
+def test_a_loss_without_weights(small_net, small_images):
+    x, y = small_images
+    model = RobustModel(small_net, eps=0.1, steps=1)
+    model.compile(loss=lambda y, z: tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)))
+    model.fit(x, y, verbose=0)
+    with pytest.raises(Refusal, match="sample_weight: expected a loss that takes weights"):
+        model.fit(x, y, sample_weight=np.ones(8), verbose=0)
