@@ -21,7 +21,7 @@ from robust_tf.export.bundle import bundle
 from robust_tf.export.columns import columns_as_channels
 from robust_tf.export.compact import compact
 from robust_tf.export.formats import configured, converted
-from robust_tf.files import digest, write_arrays
+from robust_tf.files import digest, replace, write_arrays
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.models.load import load_net
 from robust_tf.records.manifest import Compared, ExportedFile, LeftOut, Manifest, TransferAttack
@@ -139,6 +139,35 @@ def larger(files):
         for file, other in pairs
         if other and file.bytes > other.bytes
     ]
+
+
+def export_net(net, path, name, images):
+    """Writes `net` in the format `name` to the file `path`, once it agrees with `net` on `images` in every installed
+    runtime; returns the agreements as a tuple of Compared.
+
+    Args:
+      images: float32 [N, H, W, C] in [0, 1]; the first REPRESENTATIVE of them determine the ranges of int8.
+
+    Raises Refusal where it cannot be converted or does not agree; an earlier file at `path` then stays.
+    """
+    compared = []
+
+    def write_checked(partial):
+        source = shipped = net
+        if FORMATS[name].compact:
+            source = compact(net)
+            shipped = columns_as_channels(source)
+        partial.write_bytes(converted(configured(shipped, name, images[:REPRESENTATIVE])))
+        logits = mapped(inference(net), images)
+        for runtime in tflite.installed_runtimes():
+            _, agreed = compare(partial, name, runtime.split()[0], images, logits)
+            compared.append(Compared(runtime=runtime, **agreed))
+
+    try:
+        replace(path, write_checked)
+    except (*FAILURES, OSError) as error:
+        raise Refusal(f"{path}: expected a {name} file that agrees with the net; got {in_one_line(error)}") from error
+    return tuple(compared)
 
 
 def preprocessing(net):

@@ -109,7 +109,10 @@ def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
 
     if norm == "l2":  # the L2 length of a corner of the L-inf ball
         far *= float(np.sqrt(np.prod(x.shape[1:])))
-    attack = tf.function(lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=(seed, 0)))
+    # AutoGraph would warn of the import of the starts.
+    attack = tf.function(
+        lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=(seed, 0)), autograph=False
+    )
 
     def pgd_images(eps, steps):
         return attack(tf.constant(eps, tf.float32), tf.constant(steps))

@@ -43,7 +43,18 @@ class Sequence(NamedTuple):
 
 
 def in_sequence(
-    judge, attacks, images, labels, *, seed, batch_size, individually=False, state_path=None, identity="", progress=None
+    judge,
+    attacks,
+    images,
+    labels,
+    *,
+    seed,
+    batch_size,
+    individually=False,
+    state_path=None,
+    identity="",
+    progress=None,
+    adversarial=None,
 ):
     """Runs the attacks on all images; resumes from the file `state_path` if an earlier call was interrupted.
 
@@ -59,6 +70,7 @@ def in_sequence(
       identity: text that identifies the evaluation; a state of another one is refused.
       progress: None or called before and after each batch with (attack's name, images done, images to do, accuracy so
         far).
+      adversarial: None or an array [N, H, W, C] that gets the image of each attack that breaks one.
 
     Returns:
       Sequence.
@@ -85,6 +97,9 @@ def in_sequence(
             survived[number, batch] = correct(judge, x_adv, y)
             seconds[number - 1] += time.perf_counter() - began
             invalid[number - 1] += bad
+            if adversarial is not None:
+                broken = ~survived[number, batch]
+                adversarial[batch[broken]] = x_adv.numpy()[broken]
             done = start + len(batch)
             if state_path:
                 state = {"survived": survived, "seconds": seconds, "invalid": invalid}

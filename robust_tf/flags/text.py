@@ -1,11 +1,28 @@
-"""A configuration written as flags, and as JSON."""
+"""A configuration written as flags, as JSON and as keywords of a program."""
 
 import dataclasses
 import json
 
+import numpy as np
+
 from robust_tf.flags.declare import parse, read
+from robust_tf.flags.kinds import as_text
 from robust_tf.flags.meaning import meant
 from robust_tf.refusal import Refusal
+
+
+def from_keywords(Config, **values):
+    """The Config of a program's keywords: values, or text as on a command line; None is the flag's default.
+
+    Raises Refusal as for a command line.
+    """
+    return parse(Config, [f"--{name}={written(value)}" for name, value in values.items() if value is not None])
+
+
+def written(value):
+    if isinstance(value, list | tuple):
+        return as_text(tuple(tuple(each) if isinstance(each, list) else each for each in value))
+    return as_text(value.item() if isinstance(value, np.generic) else value)
 
 
 def flagfile(config, without=()):

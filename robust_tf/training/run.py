@@ -82,8 +82,6 @@ def train_stages(setup, net):
 def ship(config, run, dataset, net, N, held_out):
     """Writes the net, with plain layers, and its summary."""
     net, factors = delivered(config, run, net)
-    for w in kernels(net):
-        w.assign(w + 0.0)  # turns -0.0, which masks leave, into 0.0, so that files compress better
     record = summarise(config, dataset, run, net, N, factors, held_out)
     keep_or_save(run.net_path, net)
     write(run.summary_path, record)
@@ -100,9 +98,6 @@ def check_run(config, dataset, net, images, claims=True):
         raise Refusal(
             f"--dataset={config.dataset}: expected at least 4 training images, validation images aside; got {images}"
         )
-    if images < config.batch_size:
-        raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
-    check_schedules(config, images // config.batch_size)
     runs = {"workdir": RunDirectory.for_config(config)} if claims else {}
     runs |= {"init_from": RunDirectory(config.init_from)} if config.init_from else {}
     for flag, run in runs.items():
@@ -111,6 +106,14 @@ def check_run(config, dataset, net, images, claims=True):
                 f"--{flag}={run.path}: expected the classes of that run, {', '.join(known)}; got"
                 f" {', '.join(dataset.class_names)}"
             )
+    check_trainable(config, net, images)
+
+
+def check_trainable(config, net, images):
+    """Raises Refusal where `net` cannot be trained as `config` says on this number of images."""
+    if images < config.batch_size:
+        raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
+    check_schedules(config, images // config.batch_size)
     check_gradients(net)
     if METHODS[config.method].compresses:
         check_feasible(config, net)
@@ -144,10 +147,13 @@ def keep_or_save(path, net):
 
 def delivered(config, run, net):
     """(net of plain layers that ships, ATMC's report of its factors or None); saves a factorised net too."""
-    if not any(atmc.is_factorised(layer) for layer in net.layers):
-        return net, None
-    keep_or_save(run.factorised_path, net)
-    return (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
+    factors = None
+    if any(atmc.is_factorised(layer) for layer in net.layers):
+        keep_or_save(run.factorised_path, net)
+        net, factors = (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
+    for w in kernels(net):
+        w.assign(w + 0.0)  # turns -0.0, which masks leave, into 0.0, so that files compress better
+    return net, factors
 
 
 def start_from(config, net, files):

@@ -1,0 +1,78 @@
+"""train_net(config, net, x, y): the stages of a method on a program's net and images, in place of a data set's."""
+
+import contextlib
+import hashlib
+import tempfile
+
+import numpy as np
+import tf_keras as keras
+
+from robust_tf.data.pipeline import split_validation
+from robust_tf.files import write_text
+from robust_tf.flags.text import identifying
+from robust_tf.models.kernels import count, kernels
+from robust_tf.records.record import json_text, read_json
+from robust_tf.refusal import Refusal
+from robust_tf.training.distribution import strategy, validation_data
+from robust_tf.training.fit import TrainingSetup
+from robust_tf.training.run import check_trainable, delivered, train_stages
+from robust_tf.training.rundir import RunDirectory, is_foreign
+
+CALL = "call.json"
+
+
+def train_net(config, net, x, y):
+    """A copy of `net`, trained as `config` says; `net` keeps its weights.
+
+    A fifth of the images, at most 2000, are held out for validation, as in bin/train. With config.workdir the folder
+    gets the files of a run, history.csv and checkpoints among them, from which the same call resumes.
+
+    Args:
+      config: TrainConfig; its flags of data sets and nets do not matter.
+      net: Keras net that `models.own.check` accepts.
+      x, y: images uint8 or float32 and labels int64, see `data.given.given`.
+
+    Raises Refusal before anything is trained or written, or TrainingFailed.
+    """
+    if len(x) < 5:
+        raise Refusal(f"x: expected at least 5 images, as some are held out for validation; got {len(x)}")
+    check_trainable(config, net, len(split_validation(x, y, config.seed)[0][0]))
+    devices = strategy(config.distribution, config.batch_size)
+    keras.utils.set_random_seed(config.seed)
+    data, held_out = split_validation(x, y, config.seed)
+    validation = validation_data(devices, *held_out)
+    with folder(config, net, x, y) as run:
+        copy = keras.models.clone_model(net)
+        copy.set_weights(net.get_weights())
+        N = count(kernels(copy))
+        setup = TrainingSetup(config, run, devices, data, validation, N, asked=lambda: False)
+        return delivered(config, run, train_stages(setup, copy))[0]
+
+
+@contextlib.contextmanager
+def folder(config, net, x, y):
+    """The RunDirectory config.workdir, locked, or a temporary one; raises Refusal for that of another call."""
+    if config.workdir is None:
+        with tempfile.TemporaryDirectory(prefix="robust_tf-") as path:
+            yield RunDirectory(path)
+        return
+    run, call = RunDirectory(config.workdir), identity(config, net, x, y)
+    source = run.path / CALL
+    if source.exists():
+        if read_json(source) != call:
+            raise Refusal(
+                f"--workdir={run.path}: expected the flags, net and images of the call that made it; got others"
+            )
+    elif run.path.exists() and (not run.path.is_dir() or any(is_foreign(path) for path in run.path.iterdir())):
+        raise Refusal(f"--workdir={run.path}: expected the folder of the same call, or an empty or new one; got files")
+    with run.locked():
+        write_text(source, json_text(call))
+        yield run
+
+
+def identity(config, net, x, y):
+    """What must be equal for a call to resume: the flags, and a digest of the net and the images."""
+    digest = hashlib.sha256(net.to_json().encode())
+    for array in (*net.get_weights(), x, y):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return {"flags": {**identifying(config), "workdir": None}, "sha256": digest.hexdigest()}
