@@ -505,8 +505,6 @@ def main(argv=None, others=()):
     except Refusal as refusal:
         print("benchmark: {}".format(refusal), file=sys.stderr)
         return 2
-    if records is None:
-        return 0
     show(records)
     if options.json:
         special = os.path.exists(options.json) and not os.path.isfile(options.json)  # for example /dev/stdout

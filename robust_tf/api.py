@@ -38,6 +38,7 @@ from robust_tf.refusal import Refusal
 from robust_tf.terminal import progress_bar, sequence_progress
 from robust_tf.training.arrays import train_net
 from robust_tf.training.config import TrainConfig
+from robust_tf.training.lengths import default_batch_size, default_epochs
 from robust_tf.training.methods import METHODS
 from robust_tf.training.model import RobustModel
 
@@ -100,14 +101,16 @@ def _trained(net, x, y, compresses, workdir=None, **flags):
     for name in REPLACED:
         if name in flags:
             raise Refusal(f"{name}: expected net, x and y in place of this flag; got {flags[name]!r}")
-    config = from_keywords(TrainConfig, workdir=workdir and str(workdir), **flags)
+    net, images, labels = _checked(net, x, y)
+    lengths = {"batch_size": default_batch_size(len(images))}
+    lengths["epochs"] = default_epochs(len(images), lengths["batch_size"])
+    config = from_keywords(TrainConfig, workdir=workdir and str(workdir), **{**lengths, **flags})
     if METHODS[config.method].compresses != compresses:
         fitting = [name for name, method in METHODS.items() if method.compresses == compresses]
         other = "train" if compresses else "compress"
         raise Refusal(f"method: expected one of {', '.join(fitting)}; got {config.method!r}; did you mean {other}?")
     if config.distribution == "multiworker":
         raise Refusal("distribution: expected none or mirrored; got multiworker, which bin/train supports")
-    net, images, labels = _checked(net, x, y)
     return train_net(config, net, images, labels)
 
 

@@ -147,7 +147,10 @@ MISTAKES = {
     "dense": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=0.1, method="da"), "--ratio: expected --method"),
     "ratio": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=2), r"--ratio=2: expected a number .* in \(0, 1\]"),
     "data": (lambda n, x, y: api.train(n, x, y, eps=0.1, dataset="mnist"), "dataset: expected net, x and y in place"),
-    "batch": (lambda n, x, y: api.train(n, x, y, eps=0.1), "--batch_size: expected at most the 10 training images"),
+    "batch": (
+        lambda n, x, y: api.train(n, x, y, eps=0.1, batch_size=11),
+        "--batch_size: expected at most the 10 training images",
+    ),
     "few": (lambda n, x, y: api.train(n, x[:4], y[:4], eps=0.1), "x: expected at least 5 images"),
     "pixels": (
         lambda n, x, y: api.certify(n, x * 255, y, 0.1),
