@@ -26,8 +26,10 @@ def to_train(config, dataset, claims=True):
     """
     if not dataset.is_own:
         return dataset, None
-    recorded = RunDirectory.for_config(config).images if claims else None
-    files = recorded or chosen(config, dataset)
+    run = RunDirectory.for_config(config) if claims else None
+    if run:
+        check_classes("workdir", run, dataset)
+    files = (run.images if run else None) or chosen(config, dataset)
     return own_images(dataset, files), files
 
 
@@ -56,6 +58,15 @@ def to_test(run, data_dir):
             test = tuple(path for path in test if path not in unreadable)
         files = OwnImages(train=files.train if files else listing.train, test=test)
     return own_images(dataset, files)
+
+
+def check_classes(flag, run, dataset):
+    """Raises Refusal where the classes of `run`, of --FLAG, are known and not those of the data set."""
+    if run.classes not in (None, tuple(dataset.class_names)):
+        raise Refusal(
+            f"--{flag}={run.path}: expected the classes of that run, {', '.join(run.classes)}; got"
+            f" {', '.join(dataset.class_names)}"
+        )
 
 
 def check_unseen(flag, run, tested):

@@ -19,7 +19,7 @@ from robust_tf.training.callbacks.stopping import asked_to_stop
 from robust_tf.training.distribution import strategy, validation_data
 from robust_tf.training.fit import TrainingSetup, run_stage
 from robust_tf.training.gradient_check import check_gradients
-from robust_tf.training.images import check_unseen, to_train
+from robust_tf.training.images import check_classes, check_unseen, to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
@@ -101,11 +101,7 @@ def check_run(config, dataset, net, images, claims=True):
     runs = {"workdir": RunDirectory.for_config(config)} if claims else {}
     runs |= {"init_from": RunDirectory(config.init_from)} if config.init_from else {}
     for flag, run in runs.items():
-        if (known := run.classes) not in (None, tuple(dataset.class_names)):
-            raise Refusal(
-                f"--{flag}={run.path}: expected the classes of that run, {', '.join(known)}; got"
-                f" {', '.join(dataset.class_names)}"
-            )
+        check_classes(flag, run, dataset)
     check_trainable(config, net, images)
 
 
