@@ -66,8 +66,8 @@ def train(
       flags: any other flag of bin/train (`bin/train --help`) as a keyword, such as epochs, steps, loss, optimizer,
         learning_rate, batch_size or seed; with the same defaults, but without augmentation.
 
-    A fifth of the images, at most 2000, are held out for validation. Raises Refusal, or TrainingFailed if a loss
-    explodes.
+    A fifth of the images, at most 2000, are held out for validation. All random numbers of the process get `seed`.
+    Raises Refusal, or TrainingFailed if a loss explodes.
     """
     return _trained(net, x, y, False, eps=eps, method=method, workdir=workdir, **flags)
 

@@ -1,6 +1,7 @@
 """RobustModel: a Keras model that trains on adversarial examples crafted in its own graph (thesis, Algorithm 1)."""
 
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tf_keras as keras
@@ -54,22 +55,22 @@ class RobustModel(keras.Model):
 
     def __init__(
         self,
-        net,
+        net: keras.Model,
         *,
-        eps,
-        steps=7,
-        alpha=None,
-        norm="linf",
-        starts=("uniform",),
-        single_step=False,
-        loss="mix",
-        adv_weight=0.9,
-        beta=6.0,
-        validation_eps=None,
-        validation_steps=10,
-        constraint=None,
-        seed=0,
-        first_step=0,
+        eps: float,
+        steps: int = 7,
+        alpha: float | None = None,
+        norm: str = "linf",
+        starts: Sequence[str] = ("uniform",),
+        single_step: bool = False,
+        loss: str = "mix",
+        adv_weight: float = 0.9,
+        beta: float = 6.0,
+        validation_eps: float | None = None,
+        validation_steps: int = 10,
+        constraint: WeightConstraint | None = None,
+        seed: int = 0,
+        first_step: int = 0,
     ):
         checks.check_net(net)
         checks.check_attack(eps, norm, steps, alpha, starts, loss, adv_weight, beta, validation_eps, validation_steps)
