@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "export_tflite", "benchmark", "report", "sweep", "quickstart"]
+    "command", ["train", "import", "evaluate", "export_tflite", "benchmark", "report", "sweep", "quickstart"]
 )
 def test_help_from_another_folder_and_through_a_link(command, tmp_path):
     link = tmp_path / command

@@ -31,7 +31,7 @@ def test_every_folder_with_code_is_a_package(setup):
 def test_what_is_required_is_imported(setup):
     """Some distributions are required but not imported, for the reasons given below."""
     names = {"tensorflow-model-optimization": "tensorflow_model_optimization", "scikit-learn": "sklearn"}
-    names |= {"absl-py": "absl", "pillow": "PIL", "vl-convert-python": "vl_convert"}
+    names |= {"absl-py": "absl", "pillow": "PIL", "protobuf": "google.protobuf", "vl-convert-python": "vl_convert"}
     unseen = {
         "importlib-resources",  # tensorflow-datasets needs it but does not require it
         "tensorboard",  # displays the files of the TensorBoard callback

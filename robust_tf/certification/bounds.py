@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from robust_tf.compression import atmc
 from robust_tf.models.batch_norm import of_layer
-from robust_tf.models.channels import ChannelShuffle, ChannelSlice
+from robust_tf.models.channels import ChannelGather, ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import is_depthwise
 from robust_tf.models.pooled import NON_DECREASING, PooledConv
 from robust_tf.refusal import Refusal
@@ -29,6 +29,7 @@ MONOTONE = (
     keras.layers.Concatenate,
     ChannelSlice,
     ChannelShuffle,
+    ChannelGather,
 )
 # Layers that multiply by constants of either sign and add constants.
 SCALED = (keras.layers.BatchNormalization, keras.layers.Rescaling)

@@ -92,15 +92,27 @@ def image_size(least, most):
     return Kind(expected, read, lambda size: "x".join(map(str, size)))
 
 
+NET_FILES = (".keras", ".h5", ".hdf5")
+
+
+def names_file(text):
+    """Whether --model names a file or folder of a net, by the form of its text."""
+    return text.endswith(NET_FILES) or "/" in text
+
+
 def net(names):
-    """One of `names`, or the user's own as "package.module:function"."""
+    """One of `names`, or the user's own: "package.module:function", or a file or folder of a trained net."""
 
     def read(text):
         module, _, function = text.partition(":")
         own = function.isidentifier() and all(part.isidentifier() for part in module.split("."))
-        return text if text in names or own else None
+        return text if text in names or own or names_file(text) else None
 
-    return Kind(lambda: f"one of {', '.join(names)}, or package.module:function", read, names=names)
+    return Kind(
+        lambda: f"one of {', '.join(names)}, package.module:function, or a Keras net: FILE.keras, FILE.h5, ./FOLDER",
+        read,
+        names=names,
+    )
 
 
 def sequence(kind, named=()):

@@ -5,6 +5,7 @@
 | config.json | training.config.TrainConfig | train | all later commands |
 | classes.json | a list of names | train | train (resumed), evaluate, export_tflite |
 | images.json | images.OwnImages | train | train (resumed), evaluate, export_tflite |
+| imported.json | imported.Imported | train, import | train (resumed) |
 | history.csv | history.HistoryRow, one per row | train | train (resumed), report |
 | summary.json | summary.Summary | train | train (resumed), quickstart, report, sweep |
 | evaluation/*.json | evaluation.Evaluation's kinds, by mode | evaluate | quickstart, report, sweep |

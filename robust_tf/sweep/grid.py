@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robust_tf.flags.declare import divided, parse, read
+from robust_tf.flags.kinds import names_file
 from robust_tf.flags.meaning import idle
 from robust_tf.flags.text import identifying
 from robust_tf.refusal import Refusal
@@ -162,6 +163,7 @@ def after_start(flags, config, start):
     P = config.pretrain_epochs
     rest = {name: text for name, text in flags.items() if name != "pretrain_epochs"}
     rest |= {"init_from": str(start), "eps_schedule": f"0:{config.eps!r}"}  # eps has reached its final value
+    rest |= {"model": config.model} if names_file(config.model) else {}  # which --init_from may have named
     if isinstance(config.steps_schedule, str):  # and so have the attack's steps
         rest["steps_schedule"] = text_of([(0, value_at(STEPS_SCHEDULES[config.steps_schedule](P), P))])
     for name in SEQUENCES:

@@ -11,12 +11,13 @@ from robust_tf.evaluation.config import EvaluateConfig, check_data_dir
 from robust_tf.evaluation.settings import resolved
 from robust_tf.export.config import ExportConfig
 from robust_tf.flags.declare import parse
+from robust_tf.flags.kinds import names_file
 from robust_tf.refusal import Refusal
 from robust_tf.sweep import grid
 from robust_tf.sweep.config import SweepConfig
 from robust_tf.sweep.job import Job
-from robust_tf.training.config import TrainConfig
-from robust_tf.training.rundir import LOCK, RunDirectory
+from robust_tf.training.config import TrainConfig, is_net
+from robust_tf.training.rundir import LOCK, RunDirectory, imported_by
 
 RECORD = "sweep.json"  # in the sweep's folder: flags and cells
 
@@ -92,7 +93,9 @@ def plan(config, flags):
         trained_as = parse(TrainConfig, [*grid.command_line(cell.flags), f"--workdir={folder / 'runs' / cell.name}"])
         check_folder(trained_as)
         RunDirectory.for_config(trained_as)
-        if trained_as.init_from and not cell.start:
+        if names_file(trained_as.model) and not cell.start:
+            imported_by(trained_as)
+        if trained_as.init_from and not cell.start and not is_net(trained_as.init_from):
             RunDirectory.open(trained_as.init_from, "init_from")
         if cell not in starts:
             check_later(evaluations, export, trained_as)

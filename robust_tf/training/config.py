@@ -9,12 +9,14 @@ from robust_tf.data.folder import TEST_FRACTION, images_to_train
 from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import (
     EPS,
+    NET_FILES,
     RATIO,
     REGULAR,
     SWITCH,
     TEXT,
     image_size,
     listed,
+    names_file,
     net,
     one_of,
     real,
@@ -24,6 +26,7 @@ from robust_tf.flags.kinds import (
 from robust_tf.flags.meaning import ABOVE_0, UNSET
 from robust_tf.flags.suggestions import of_8_bits
 from robust_tf.models import MODELS
+from robust_tf.models.imported.scaling import AUTO, SCALINGS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
@@ -37,7 +40,12 @@ class TrainConfig:
     """bin/train: trains a net, robust and compressed, into a run directory; the same command resumes it."""
 
     workdir: str = flag(TEXT, None, "run directory; default: runs/NAME, named after the configuration")
-    init_from: str = flag(TEXT, None, "run directory whose net gives the initial weights; default: random weights")
+    init_from: str = flag(
+        TEXT,
+        None,
+        "run directory whose net gives the initial weights, with other classes all but the last layer's; or a Keras"
+        " net, as with --model; default: random weights",
+    )
     dataset: str = flag(
         one_of(DATASETS),
         "digits",
@@ -79,8 +87,17 @@ class TrainConfig:
         net(MODELS),
         "lenet",
         "net, or your own: a function(input_shape, num_classes) that returns an uncompiled tf_keras model whose outputs"
-        " are logits",
+        " are logits; or a trained net, saved by Keras 3 or 2 as .keras, .h5 or SavedModel",
         options=MODELS,
+    )
+    input_scaling: str = flag(
+        one_of((AUTO, *SCALINGS)),
+        AUTO,
+        "Keras net: pixels that it expects; imagenet: less the mean, divided by the deviation; caffe: 0..255 in BGR,"
+        " less the mean; auto: what scores best on training images",
+    )
+    labels: str = flag(
+        TEXT, None, "Keras net: text file with its classes, one in each line; default: the data's, in their order"
     )
     width: float = flag(real(0, 32, above=True), "1", "width multiplier of the net")
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
@@ -286,6 +303,9 @@ class TrainConfig:
         dataset, adam = DATASETS[self.dataset], self.optimizer == "adam"
         if self.norm != "linf" and self.eps is None:
             raise Refusal(f"--eps: expected a value with --norm={self.norm}, as the data set's is for linf; got none")
+        model, init_from = self.model, self.init_from
+        if init_from and is_net(init_from) and (model, self.width, self.conv_relu) == ("lenet", 1.0, False):
+            model, init_from = init_from, None  # --init_from=FILE alone means the net of the file
         batch_size, epochs, pretrain_epochs = lengths(self)
         config = dataclasses.replace(
             self,
@@ -293,12 +313,15 @@ class TrainConfig:
             epochs=epochs,
             pretrain_epochs=pretrain_epochs,
             data_dir=self.data_dir and os.path.abspath(self.data_dir),  # later stages may run elsewhere
-            init_from=self.init_from and os.path.abspath(self.init_from),
+            init_from=init_from and os.path.abspath(init_from),
+            model=os.path.abspath(model) if names_file(model) else model,
+            labels=self.labels and os.path.abspath(self.labels),
             eps=dataset.eps if self.eps is None else self.eps,
             augment=self.augment or dataset.augment,
             learning_rate=(0.001 if adam else 0.05) if self.learning_rate is None else self.learning_rate,
             weight_decay=(0.0 if adam else 5e-4) if self.weight_decay is None else self.weight_decay,
         )
+        check_net(config)
         check_attack(config)
         check_compression(config)
         if "none" in config.augment and len(config.augment) > 1:
@@ -325,6 +348,22 @@ def train_images(config):
         return images_to_train(config.data_dir, config.test_fraction) if known.is_own else known.train_images
     except Refusal:
         return 10**6
+
+
+def is_net(path):
+    """Whether a path of --init_from is that of a Keras net, not of a run directory."""
+    return path.endswith(NET_FILES) or os.path.isfile(os.path.join(path, "saved_model.pb"))
+
+
+def check_net(config):
+    """Raises Refusal where flags of a Keras net are given for another."""
+    if names_file(config.model):
+        return
+    for name, default in (("input_scaling", AUTO), ("labels", None)):
+        if getattr(config, name) != default:
+            raise Refusal(
+                f"--{name}: expected --model=FILE with it, a Keras net of your own; got --model={config.model}"
+            )
 
 
 def check_attack(config):

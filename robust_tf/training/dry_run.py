@@ -7,8 +7,8 @@ from rich.table import Table
 
 from robust_tf.data import described
 from robust_tf.data.held_out import held_out
+from robust_tf.flags.kinds import names_file
 from robust_tf.flags.text import flagfile
-from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels, multiply_adds
 from robust_tf.projections import PROJECTIONS
 from robust_tf.projections.irregular import irregular
@@ -18,7 +18,8 @@ from robust_tf.training.images import to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, projection
-from robust_tf.training.run import check_run, start_from
+from robust_tf.training.run import check_run
+from robust_tf.training.start import starting_net
 
 GPU = 5e12  # operations per second of a data-centre GPU in float32 training, a round figure
 
@@ -29,11 +30,10 @@ def dry_run(config):
     Returns the net, untrained, with zeros as the constraint asks for.
     """
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
-    net = build(config, dataset)
     dataset, files = to_train(config, dataset)
+    images, labels = dataset.load("train", config.data_dir) if names_file(config.model) else (None, None)
+    net, _ = starting_net(config, dataset, files, images, labels)
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
-    if config.init_from:
-        start_from(config, net, files)
     console = screen(highlight=False, markup=False)
     console.print("\n".join(flagfile(config, without=("dry_run",))), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())

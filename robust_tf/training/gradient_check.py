@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.models.kernels import kernel_of
 from robust_tf.refusal import Refusal
 
 
@@ -29,7 +30,7 @@ def wrong(layer, tolerance=1e-3):
     if set(layer.kernel_size) != {1} or stride == 1 or layer.data_format != "channels_last":
         return False
     operation = tf.nn.depthwise_conv2d if isinstance(layer, keras.layers.DepthwiseConv2D) else tf.nn.conv2d
-    kernel = next(w for w in layer.trainable_weights if "kernel" in w.name)
+    kernel = kernel_of(layer)
     generator = np.random.default_rng(0)
     x = tf.constant(generator.normal(size=(4, *layer.input_shape[1:])).astype(np.float32))
     strided = gradient(operation, x, kernel, stride)

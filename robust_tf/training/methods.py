@@ -1,5 +1,6 @@
 """METHODS[name].stages(config): each training method, as the papers state it, as a list of stages.
 
+none     leave the net as it is
 natural  train on clean images
 da       train on adversarial images
 nap      train on clean images; keep the k largest weights; train on clean images with fixed zeros
@@ -77,6 +78,10 @@ class Method:
     def projects(self):
         """Whether --projection names its constraint."""
         return "projection" in self.options
+
+
+def none(config):
+    return []
 
 
 def natural(config):
@@ -246,5 +251,6 @@ METHODS = {
             "factor_start", "factor_constraint", "thin_layers",
         ),
     ),
+    "none": Method(stages=none, summary="no training: the net as it is, as with bin/import"),
 }  # fmt: skip
 ALIASES = {"normal": "natural"}  # earlier names

@@ -9,7 +9,6 @@ from robust_tf.data.image_files import in_memory
 from robust_tf.data.pipeline import refusals, split_validation
 from robust_tf.files import replace
 from robust_tf.flags.text import as_json
-from robust_tf.models.build import build
 from robust_tf.models.kernels import count, kernels
 from robust_tf.models.load import load_net
 from robust_tf.records.record import write
@@ -19,15 +18,16 @@ from robust_tf.training.callbacks.stopping import asked_to_stop
 from robust_tf.training.distribution import strategy, validation_data
 from robust_tf.training.fit import TrainingSetup, run_stage
 from robust_tf.training.gradient_check import check_gradients
-from robust_tf.training.images import check_classes, check_unseen, to_train
+from robust_tf.training.images import check_classes, to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
 from robust_tf.training.rundir import RunDirectory
+from robust_tf.training.start import check_frozen, keep_imported, starting_net
 from robust_tf.training.summary import summarise
 from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
 
-PLACES = ("workdir", "data_dir", "memory", "init_from")  # flags that may differ from worker to worker
+PLACES = ("workdir", "data_dir", "memory", "init_from", "labels")  # flags that may differ from worker to worker
 
 
 def train(config):
@@ -42,15 +42,14 @@ def train(config):
     devices = strategy(config.distribution, config.batch_size)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
-    net = build(config, dataset)
     dataset, files = to_train(config, dataset, is_chief(devices))
-    data, held_out = split_validation(*dataset.load("train", config.data_dir), config.seed)
+    images, labels = dataset.load("train", config.data_dir)
+    net, imported = starting_net(config, dataset, files, images, labels)
+    data, held_out = split_validation(images, labels, config.seed)
     check_run(config, dataset, net, len(data[0]), is_chief(devices))
     data, held_out = ((in_memory(images, config.memory), labels) for images, labels in (data, held_out))
     validation = validation_data(devices, *held_out)
     N = count(kernels(net))
-    if config.init_from:
-        start_from(config, net, files)
     with none_is_lost(devices):
         alike = {key: value for key, value in as_json(config).items() if key not in PLACES}
         check_alike(devices, alike, *data, *held_out, *net.get_weights())
@@ -59,6 +58,7 @@ def train(config):
         run.write_classes(dataset.class_names)
         if files:
             write(run.images_path, files)
+        keep_imported(run, net, imported)
         setup = TrainingSetup(
             config, run, devices, data, validation, N, asked=lambda: any_worker(devices, event.is_set())
         )
@@ -98,19 +98,18 @@ def check_run(config, dataset, net, images, claims=True):
         raise Refusal(
             f"--dataset={config.dataset}: expected at least 4 training images, validation images aside; got {images}"
         )
-    runs = {"workdir": RunDirectory.for_config(config)} if claims else {}
-    runs |= {"init_from": RunDirectory(config.init_from)} if config.init_from else {}
-    for flag, run in runs.items():
-        check_classes(flag, run, dataset)
+    if claims:
+        check_classes("workdir", RunDirectory.for_config(config), dataset)
     check_trainable(config, net, images)
 
 
 def check_trainable(config, net, images):
     """Raises Refusal where `net` cannot be trained as `config` says on this number of images."""
-    if images < config.batch_size:
+    if images < config.batch_size and METHODS[config.method].stages(config):
         raise Refusal(f"--batch_size: expected at most the {images} training images; got {config.batch_size}")
     check_schedules(config, images // config.batch_size)
     check_gradients(net)
+    check_frozen(config, net)
     if METHODS[config.method].compresses:
         check_feasible(config, net)
     if LOSSES[config.loss].certifies:
@@ -150,25 +149,3 @@ def delivered(config, run, net):
     for w in kernels(net):
         w.assign(w + 0.0)  # turns -0.0, which masks leave, into 0.0, so that files compress better
     return net, factors
-
-
-def start_from(config, net, files):
-    """Gives `net` the weights of the run --init_from.
-
-    Raises Refusal where that run's net differs, or where it has trained on test images of `files`, this run's OwnImages
-    or None.
-    """
-    earlier = RunDirectory.open(config.init_from, "init_from")
-    for key in ("dataset", "image_size", "grey", "model", "width", "conv_relu"):
-        ours, theirs = getattr(config, key), getattr(earlier.config, key)
-        if ours != theirs:
-            raise Refusal(f"--init_from={config.init_from}: expected --{key}={ours}; got {theirs}")
-    if files:
-        check_unseen("init_from", earlier, files.test)
-    weights = load_net(earlier.net_path, earlier.config.model).get_weights()
-    if len(weights) != len(net.get_weights()):
-        raise Refusal(f"--init_from={config.init_from}: expected a net without thin layers; got one with thin layers")
-    for ours, theirs in zip(net.get_weights(), weights):
-        if ours.shape != theirs.shape:
-            raise Refusal(f"--init_from={config.init_from}: expected weights of shape {ours.shape}; got {theirs.shape}")
-    net.set_weights(weights)

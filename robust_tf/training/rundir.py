@@ -1,7 +1,7 @@
 """The run directory: plain files that each command writes for the next ones.
 
 config.json  classes.json  checkpoints/  history.csv  tensorboard/  model.keras  summary.json  evaluation/  export/
-factorised.keras (atmc)  images.json (--dataset=folder)
+factorised.keras (atmc)  images.json (--dataset=folder)  imported.keras  imported.json (--model=FILE)
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import filelock
 
 from robust_tf import files
+from robust_tf.flags.kinds import names_file
 from robust_tf.flags.meaning import meant, typed
 from robust_tf.flags.text import as_json, from_json, identifying
 from robust_tf.records.history import read_history
@@ -44,8 +45,14 @@ class RunDirectory:
     def open(cls, path, flag="workdir"):
         """The directory of a finished run, --FLAG; raises Refusal where it is not one."""
         run = cls(path)
+        if run.path.is_file():
+            raise Refusal(
+                f"--{flag}={path}: expected a run directory; got a file: bin/import FILE makes one of a Keras net"
+            )
         if not run.net_path.exists():
-            raise Refusal(f"--{flag}={path}: expected a finished run of bin/train (model.keras); got none")
+            got = "an unfinished run" if (run.path / "config.json").exists() else "none"
+            got = f"a SavedModel: bin/import {path} makes one of it" if (run.path / "saved_model.pb").exists() else got
+            raise Refusal(f"--{flag}={path}: expected a finished run of bin/train (model.keras); got {got}")
         run.config  # noqa: B018  (read now: later commands need it)
         return run
 
@@ -129,6 +136,15 @@ class RunDirectory:
         return self.path / "factorised.keras"
 
     @property
+    def imported_path(self):
+        """The net of --model=FILE as the run began with it."""
+        return self.path / "imported.keras"
+
+    @property
+    def import_record_path(self):
+        return self.path / "imported.json"
+
+    @property
     def digest(self):
         """SHA-256 of model.keras, by which records identify the net."""
         return files.digest(self.net_path)
@@ -181,9 +197,29 @@ def is_foreign(path):
     return path.name != LOCK and not path.name.startswith(files.PARTIAL)
 
 
+def imported_by(config):
+    """The RunDirectory that holds the net of --model=FILE, as imported by this run or --init_from; None for none yet.
+
+    Raises Refusal where there is neither a file nor such a run.
+    """
+    runs = [RunDirectory(config.workdir or default_path(config))]
+    runs += [RunDirectory(config.init_from)] if config.init_from else []
+    same = ("model", "dataset", "image_size", "grey", "input_scaling", "labels")
+    for run in runs:
+        made = run.import_record_path.exists() and (run.path / "config.json").exists()
+        if made and all(getattr(run.config, name) == getattr(config, name) for name in same):
+            return run
+    if not Path(config.model).exists():
+        raise Refusal(
+            f"--model={config.model}: expected a Keras net there, or in a run directory that began with it; got none"
+        )
+    return None
+
+
 def default_path(config):
     """runs/DATASET-MODEL-METHOD-HASH; the hash covers all flags that `RunDirectory.for_config` compares, if they differ
     from those of a command line without flags."""
     identity = {name: value for name, value in identifying(config).items() if name not in CHANGEABLE}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("runs") / f"{config.dataset}-{config.model.replace(':', '.')}-{config.method}-{digest}"
+    model = Path(config.model).stem if names_file(config.model) else config.model.replace(":", ".")
+    return Path("runs") / f"{config.dataset}-{model}-{config.method}-{digest}"

@@ -148,6 +148,15 @@ def test_a_sweep_schedules_as_one_run_does(tmp_path, method, schedules):
     assert by_epoch(start.flags) + by_epoch(cell.flags) == by_epoch(flags)
 
 
+def test_a_user_s_net_reaches_the_starts_and_the_rest(tmp_path):
+    """--init_from=FILE names the net, which the cells need beside the start's weights."""
+    flags = {"method": "ap", "pretrain_epochs": "2", "epochs": "3", "init_from": str(tmp_path / "net.keras")}
+    (start,), found = cells(flags, values_of(["ratio=0.1,0.2"]), (0,), tmp_path)
+    for cell in (start, *found):
+        assert parse(TrainConfig, command_line(cell.flags)).model == str(tmp_path / "net.keras")
+    assert {cell.flags["init_from"] for cell in found} == {str(tmp_path / start.name)}
+
+
 def by_epoch(flags):
     """[(eps, steps, learning rate)] in the epochs of a run."""
     config = parse(TrainConfig, command_line(flags))

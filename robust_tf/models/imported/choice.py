@@ -1,0 +1,93 @@
+"""Which pixels and which order of classes an imported net expects: what scores best on training images."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from robust_tf.data.pixels import mapped, pixels
+from robust_tf.models.imported.layers import AFFINE, LAYERS, OPERATIONS, Unsupported, constant
+from robust_tf.models.imported.scaling import SCALINGS
+
+IMAGES = 1000
+SLOPE = 0.1  # a first layer with a smaller slope expects pixels up to 255
+
+
+class Choice(NamedTuple):
+    """scaling: name in SCALINGS. accuracies: {name: accuracy on `images` training images} of all that were tried.
+    order: for each output the class that it stands for, where that is clearly not its own; None otherwise."""
+
+    scaling: str
+    accuracies: dict
+    images: int
+    order: tuple | None = None
+
+    @property
+    def at_chance(self):
+        """Whether even the best accuracy is that of guessing, within three standard deviations."""
+        return bool(self.accuracies) and max(self.accuracies.values()) <= chance(self.classes, self.images)
+
+    classes: int = 0
+
+
+def chance(classes, images):
+    """The accuracy of guessing, and three of its standard deviations."""
+    p = 1 / classes
+    return p + 3 * (p * (1 - p) / images) ** 0.5
+
+
+def choose(net, names, images, labels, declared=None):
+    """The Choice among the scalings `names`.
+
+    Args:
+      net: Keras net, pixels as it expects them -> logits.
+      images, labels: uint8 training images, of which up to IMAGES are used.
+      declared: the scaling that the net's first layer needs, if that says it; preferred where accuracies are equal.
+    """
+    every = max(1, len(images) // IMAGES)
+    images, labels = images[::every][:IMAGES], np.asarray(labels)[::every][:IMAGES]
+    K, n = net.output_shape[-1], len(images)
+    accuracies, scores, orders = {}, {}, {}
+    for name in names:
+        predicted = mapped(lambda x, name=name: predictions(net, name, x), images, 100)
+        accuracies[name] = float(np.mean(predicted == labels))
+        table = np.histogram2d(predicted, labels, bins=[range(K + 1)] * 2)[0]  # [output, class]
+        order = tuple(int(each) for each in table.argmax(1))
+        matched = float(table.max(1).sum() / n) if sorted(order) == list(range(K)) else 0.0
+        clear = matched > max(accuracies[name] + 0.1, chance(K, n) + 0.1)
+        orders[name], scores[name] = (order, matched) if clear else (None, accuracies[name])
+    best = max(scores, key=scores.get)
+    equal = [name for name in names if scores[name] >= scores[best] - n**-0.5]
+    preferred = declared if declared in equal else best if scores[best] > chance(K, n) else names[0]
+    return Choice(preferred, accuracies, n, orders[preferred], K)
+
+
+def predictions(net, name, images):
+    """The class that the net predicts for uint8 images in this scaling, [B]."""
+    x = pixels(images)
+    for layer in SCALINGS[name].layers():
+        x = layer(x)
+    return np.argmax(net(x, training=False), -1)
+
+
+def possible(channels):
+    """Names of the scalings for images with so many channels."""
+    return [name for name, each in SCALINGS.items() if each.channels in (None, channels)]
+
+
+def declared(source):
+    """The scaling that a leading Rescaling or Normalization of the net needs; None without one."""
+    slope, found = 1.0, False
+    for step in source.steps:
+        kind, layer = step.layer.kind, step.layer
+        try:
+            if kind in ("Rescaling", "Normalization"):
+                ((rescaling, _),) = LAYERS[kind].make(step.name, layer.config, layer.arrays, source.version)
+                factor = rescaling.scale
+            elif kind in OPERATIONS:
+                factor = AFFINE[f"x {OPERATIONS[kind]} c"](constant([*step.args, *step.kwargs.values()][1]))[0]
+            else:
+                break
+        except (Unsupported, KeyError, IndexError, TypeError):
+            break
+        slope, found = slope * np.abs(factor).max(), True
+    return ("0..255" if slope < SLOPE else "0..1") if found and slope != 1 else None

@@ -1,0 +1,80 @@
+"""Steps of a net -> a Keras 2 net of logits."""
+
+import tf_keras as keras
+
+from robust_tf.models.imported.graph import At
+from robust_tf.models.imported.layers import AFFINE, LAYERS, MERGES, OPERATIONS, Unsupported, constant
+from robust_tf.refusal import Refusal
+
+
+def check_known(steps, source):
+    """Raises Refusal for a layer that this project does not convert."""
+    for step in steps:
+        kind = step.layer.kind
+        if kind not in LAYERS and kind not in OPERATIONS:
+            what = f"the operation {kind[3:]}" if kind.startswith("op:") else kind
+            raise Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({what})")
+
+
+def converted(source, image_shape, first=()):
+    """The Keras 2 net of a `files.Source`, with its arrays; a step whose arrays are None keeps its initial weights.
+
+    Args:
+      image_shape: (height, width, channels).
+      first: Keras layers before those of the source.
+    """
+    x = image = keras.Input(image_shape, name="image")
+    for layer in first:
+        x = layer(x)
+    values = {-1: x}
+    for number, step in enumerate(source.steps):
+        try:
+            values[number] = _called(step, values, source.version)
+        except Unsupported as error:
+            raise _refusal(source.path, step, error) from None
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:  # Keras raises them for shapes
+            raise _refusal(source.path, step, " ".join(str(error).split())[:200]) from error
+    return keras.Model(image, values[source.output.step], name="imported")
+
+
+def _refusal(source, step, reason):
+    kind = step.layer.kind.removeprefix("op:")
+    return Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({kind}) with {reason}")
+
+
+def _called(step, values, version):
+    kind = step.layer.kind
+    if kind in OPERATIONS:
+        return _operated(step, values)
+    (x,) = _tensors(step.args, values)
+    arrays = step.layer.arrays
+    for layer, own in LAYERS[kind].make(step.name, step.layer.config, arrays or [], version):
+        layer.trainable = step.layer.trainable
+        fixed = step.inference and isinstance(layer, keras.layers.BatchNormalization | keras.layers.Dropout)
+        x = layer(x, training=False) if fixed else layer(x)
+        if arrays is not None and own:
+            layer.set_weights(own)
+    return x
+
+
+def _operated(step, values):
+    """An operation with a constant as a Rescaling, of two tensors as a merging layer."""
+    operation, operands = OPERATIONS[step.layer.kind], [*step.args, *step.kwargs.values()]
+    if len(operands) != 2:
+        raise Unsupported(f"{len(operands)} operands")
+    are_tensors = [isinstance(each, At) for each in operands]
+    if all(are_tensors):
+        if operation not in MERGES:
+            raise Unsupported("two tensors")
+        return MERGES[operation](name=step.name)(_tensors(operands, values))
+    form = f"x {operation} c" if are_tensors[0] else f"c {operation} x"
+    if form not in AFFINE:
+        raise Unsupported("a tensor as the divisor")
+    x, c = operands if are_tensors[0] else reversed(operands)
+    scale, offset = AFFINE[form](constant(c))
+    return keras.layers.Rescaling(scale, offset, name=step.name)(values[x.step])
+
+
+def _tensors(places, values):
+    """Tensors at the places of a call's arguments."""
+    return [_tensors(at, values) if isinstance(at, list) else values[at.step] for at in places]
