@@ -10,9 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import filelock
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import robust_tf  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
 from robust_tf.export import benchmark_tflite
+
+settings.register_profile("robust_tf", deadline=None)  # a busy machine may take long for an example
+settings.load_profile("robust_tf")
 
 
 @pytest.fixture
