@@ -15,7 +15,8 @@ def certified(path, images, labels, eps, batch_size=200):
     """Which images are classified correctly, in every pixel image of [0, 1] within eps (L-inf), bool [N].
 
     Args:
-      path: a .tflite file whose inner operations are int8 and whose last one is a dense layer.
+      path: a .tflite file whose inner operations are int8 and whose last layer is dense; its input and its output may
+        be int8, uint8 or float32.
       images, labels: float32 [N, H, W, C] in [0, 1] and int [N].
       eps: radius in pixels of [0, 1].
 
@@ -31,21 +32,33 @@ def certified(path, images, labels, eps, batch_size=200):
 
 
 def stored(graph, x, eps):
-    """The int8 images of x - eps and x + eps, clipped to [0, 1]: round(x / scale) + zero point, float64.
+    """The file's inputs for x - eps and x + eps, clipped to [0, 1], float64.
 
-    The set of int8 images between them contains that of every image within eps, as rounding is monotone.
+    For an integer input: round(x / scale) + zero point, in the range of its type. The inputs between the two contain
+    that of every image within eps, as rounding is monotone.
     """
-    scale, zero_point = scale_of(graph, graph.inputs[0])
+    (tensor,) = graph.inputs
     ends = (np.maximum(np.float64(x) - eps, 0), np.minimum(np.float64(x) + eps, 1))
     outward = (np.nextafter(np.float32(ends[0]), np.float32(-1)), np.nextafter(np.float32(ends[1]), np.float32(2)))
-    return tuple(np.clip(np.rint(side / scale) + zero_point, -128, 127).astype(np.float64) for side in outward)
+    kind = graph.type(tensor)
+    if kind == "FLOAT32":
+        return tuple(side.astype(np.float64) for side in outward)
+    if kind not in ("INT8", "UINT8"):
+        raise Refusal(f"expected an input of int8, uint8 or float32; got {kind}")
+    scale, zero_point = scale_of(graph, tensor)
+    limits = np.iinfo(np.dtype(kind.lower()))
+    stored = (np.clip(np.rint(side / scale) + zero_point, limits.min, limits.max) for side in outward)
+    return tuple(side.astype(np.float64) for side in stored)
 
 
 def prover(graph):
     """prove(low, high, y): which images of label y are proven, from the bounds of the stored input."""
-    *inner, last = graph.ops
-    if last.kind != "FULLY_CONNECTED" or last.outputs[0] != graph.outputs[0]:
-        raise Refusal(f"expected a dense layer at the end; got {last.kind}")
+    ops, (output,) = list(graph.ops), graph.outputs
+    while ops and ops[-1].outputs[0] == output and keeps_order(graph, ops[-1]):
+        output = ops.pop().inputs[0]
+    *inner, last = ops or [None]
+    if last is None or last.kind != "FULLY_CONNECTED" or last.outputs[0] != output:
+        raise Refusal(f"expected a dense layer at the end; got {last.kind if last else 'none'}")
 
     def prove(low, high, y):
         bounds = {graph.inputs[0]: (tf.constant(low), tf.constant(high))}
@@ -53,6 +66,13 @@ def prover(graph):
         return wins(graph, last, bounds[last.inputs[0]], bounds_of(graph, last, bounds), y)
 
     return prove
+
+
+def keeps_order(graph, op):
+    """Whether an operation after the scores maps different scores to different ones, in the same order."""
+    if op.kind == "DEQUANTIZE":
+        return True
+    return op.kind == "QUANTIZE" and scale_of(graph, op.inputs[0])[0] == scale_of(graph, op.outputs[0])[0]
 
 
 def bounds_of(graph, op, bounds):

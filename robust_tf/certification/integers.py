@@ -8,10 +8,12 @@ multiplies them without rounding. A rule gets the graph, the operation, the inte
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.certification.requantise import RELATIVE
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import schema
 
 INT8 = (-128, 127)
+TINY = 1e-4  # far above the rounding errors of averages of int8 values in float32
 ACTIVATION = {number: name for name, number in vars(schema.ActivationFunctionType).items() if name.isupper()}
 PADDING = {schema.Padding.SAME: "SAME", schema.Padding.VALID: "VALID"}
 
@@ -157,7 +159,69 @@ def concatenation(graph, op, inputs, rounded):
     return tuple(tf.clip_by_value(side, least, most) for side in joined)
 
 
+def addition(graph, op, inputs, rounded):
+    """r = sum_i s_i (q_i - z_i) / s_out, with errors of at most 2^-11 max_i s_i / s_out.
+
+    The reference kernels round each term to 2^-20 of twice the largest scale, twice at most: 2^-17. XNNPACK multiplies
+    by whole numbers of which the largest has 21 bits, each off by at most 1/2, for two terms of at most 255: 2^-12.
+    """
+    if len(inputs) < len(op.inputs):
+        refuse(op, "of a constant")
+    out, _ = scale_of(graph, op.outputs[0])
+    known = [scale_of(graph, tensor) for tensor in op.inputs]
+    low, high = (
+        tf.add_n([(side - zero) * (np.float64(scale) / out) for side, (scale, zero) in zip(sides, known)])
+        for sides in zip(*inputs)
+    )
+    slack = 0.5 + 2.0**-11 * max(np.float64(scale) / out for scale, _ in known)
+    return finished(graph, op, (tf.math.ceil(low - slack), tf.math.floor(high + slack)))
+
+
+def mean(graph, op, inputs, rounded):
+    """The mean over height and width: a sum of inputs, with the kernel scale 1 / (height * width)."""
+    axes = sorted(np.atleast_1d(graph.values(op.inputs[1])).tolist())
+    if axes != [1, 2]:
+        refuse(op, f"over the axes {axes}")
+    (scale, zero_point), (out, _) = scale_of(graph, op.inputs[0]), scale_of(graph, op.outputs[0])
+    places = np.prod(graph.shape(op.inputs[0])[1:3])
+    totals = (tf.reduce_sum(side - zero_point, (1, 2)) for side in inputs[0])
+    low, high = finished(graph, op, rounded(*totals, op.kind, scale, np.array([1 / places], np.float32), out))
+    shape = [-1, *graph.shape(op.outputs[0])[1:]]
+    return tf.reshape(low, shape), tf.reshape(high, shape)
+
+
+def average_pool(graph, op, inputs, rounded):
+    """A sum, divided by its number of terms and rounded, ties either way."""
+    same_scale(graph, op)
+    options = op.options
+    window, strides = [options.filterHeight, options.filterWidth], [options.strideH, options.strideW]
+    low, high = (tf.nn.avg_pool2d(side, window, strides, PADDING[options.padding]) for side in inputs[0])
+    least, most = output_range(graph, op)
+    ends = tf.math.ceil(low - 0.5 - TINY), tf.math.floor(high + 0.5 + TINY)
+    return tuple(tf.clip_by_value(side, least, most) for side in ends)
+
+
+def quantisation(graph, op, inputs, rounded):
+    """From floats, r = x / s_out; from other integers, r = (q - z) s / s_out; then rounded, plus the zero point.
+
+    Kernels divide by s_out or multiply by its float32 inverse: within 2^-21 |r| of it, ties either way.
+    """
+    out, _ = scale_of(graph, op.outputs[0])
+    if graph.type(op.outputs[0]) != "INT8":
+        refuse(op, f"to {graph.type(op.outputs[0])}")
+    if graph.type(op.inputs[0]) == "FLOAT32":
+        low, high = (side / np.float64(out) for side in inputs[0])
+        ends = low - 0.5 - RELATIVE * tf.abs(low), high + 0.5 + RELATIVE * tf.abs(high)
+        return finished(graph, op, (tf.math.ceil(ends[0]), tf.math.floor(ends[1])))
+    scale, zero_point = scale_of(graph, op.inputs[0])
+    moved = tuple(side - zero_point for side in inputs[0])
+    if scale != out:
+        moved = rounded(*moved, op.kind, scale, np.ones(1, np.float32), out)
+    return finished(graph, op, moved)
+
+
 RULES = {
+    "QUANTIZE": quantisation,
     "CONV_2D": convolution,
     "DEPTHWISE_CONV_2D": depthwise,
     "FULLY_CONNECTED": dense,
@@ -165,6 +229,9 @@ RULES = {
     "RESHAPE": reshape,
     "PAD": pad,
     "CONCATENATION": concatenation,
+    "ADD": addition,
+    "MEAN": mean,
+    "AVERAGE_POOL_2D": average_pool,
 }
 
 
