@@ -13,9 +13,11 @@ CONTAINERS = ("Functional", "Sequential", "Model")
 
 
 class Ref(NamedTuple):
-    """The output of the layer of that name, in an argument of a call."""
+    """The output of the layer of that name, in an argument of a call. call, output: numbers that Keras gives them."""
 
     layer: str
+    call: int = 0
+    output: int = 0
 
 
 @dataclass
@@ -65,6 +67,11 @@ def _net(values, source, trainable, calls=()):
     trainable = trainable and config.get("trainable", True)
     net = Layer(config["name"], values["class_name"], config, list(calls), trainable, layers=[])
     net.layers = [_layer(each, source, trainable) for each in entries]
+    nested = {layer.name for layer in net.layers if layer.layers is not None}
+    for ref in (ref for layer in net.layers for call in layer.calls for ref in _refs_in(call)):
+        # Keras 2 would look for another output for ever. A nested net may count its own definition as a call.
+        if ref.output != 0 or ref.call not in ((0, 1) if ref.layer in nested else (0,)):
+            raise ValueError(f"output {ref.output} of call {ref.call} of {ref.layer}, which has one")
     if net.kind == "Sequential":
         before = None
         for layer in net.layers:
@@ -119,7 +126,7 @@ def _call(node):
         given |= part[3] if len(part) > 3 else {}
     if given.get("name", 0) is None:
         del given["name"]
-    args = [part[2] if part[0] == "_CONSTANT_VALUE" else Ref(part[0]) for part in parts]
+    args = [part[2] if part[0] == "_CONSTANT_VALUE" else Ref(part[0], *part[1:3]) for part in parts]
     kwargs = {name: _argument(value) for name, value in given.items()}
     return args if len(args) == 1 else [args], kwargs
 
@@ -127,7 +134,7 @@ def _call(node):
 def _argument(value):
     """A keyword argument of Keras 2: a constant, or ["layer", 0, 0]."""
     is_ref = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
-    return Ref(value[0]) if is_ref else value
+    return Ref(*value) if is_ref else value
 
 
 def _with_refs(values):
@@ -197,11 +204,16 @@ def _flatten(net, entry, steps, names, inference, source):
 
 def _needs(call):
     """Names of the layers whose outputs a call takes."""
-    found, new = set(), [call]
+    return {ref.layer for ref in _refs_in(call)}
+
+
+def _refs_in(call):
+    """The Refs in the arguments of a call."""
+    found, new = [], [call]
     while new:
         each = new.pop()
         if isinstance(each, Ref):
-            found.add(each.layer)
+            found.append(each)
         elif isinstance(each, dict):
             new += each.values()
         elif isinstance(each, list | tuple):

@@ -223,6 +223,14 @@ def test_damaged_files(nets, tmp_path, damage, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_reference_to_nothing_is_refused(nets, tmp_path):
+    """Keras 2 itself would look for it for ever."""
+    path = saved(nets(2, "residual"), tmp_path / "net.keras")
+    rewritten(path, lambda config: config["config"]["layers"][-1]["inbound_nodes"][0][0].__setitem__(1, 3))
+    with pytest.raises(Refusal, match=r"expected the configuration of a Keras net; .* which has one"):
+        equal_source(path, SHAPE)
+
+
 def test_weights_alone_are_refused(nets, tmp_path):
     nets(2, "plain").save_weights(tmp_path / "net.h5")
     with pytest.raises(Refusal, match=r"expected a whole net \(model\.save\); got weights alone"):
