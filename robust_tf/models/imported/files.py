@@ -51,8 +51,8 @@ def read(path):
             return _read_keras_file(path)
         if h5py.is_hdf5(path):
             return _read_h5_file(path)
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, DecodeError, OpError, NotImplementedError,
-            RuntimeError, EOFError) as error:  # fmt: skip
+    except (OSError, LookupError, AttributeError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile,
+            DecodeError, OpError) as error:  # fmt: skip
         raise Refusal(f"{path}: expected a readable Keras net; got {type(error).__name__}: {error}") from None
     raise Refusal(f"{path}: expected a file of a Keras net (.keras, .h5) or a SavedModel; got another file")
 
