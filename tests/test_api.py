@@ -143,7 +143,10 @@ def no_gradient(x):
 MISTAKES = {
     "radius": (lambda n, x, y: api.train(n, x, y, eps=8), "--eps: .*; got 8; did you mean 8/255?"),
     "flag": (lambda n, x, y: api.train(n, x, y, eps=0.1, epoch=3), "got --epoch; did you mean --epochs?"),
-    "method": (lambda n, x, y: api.train(n, x, y, eps=0.1, method="admm"), "method: expected one of natural, da;"),
+    "method": (
+        lambda n, x, y: api.train(n, x, y, eps=0.1, method="admm"),
+        "method: expected one of natural, da, none;",
+    ),
     "dense": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=0.1, method="da"), "--ratio: expected --method"),
     "ratio": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=2), r"--ratio=2: expected a number .* in \(0, 1\]"),
     "data": (lambda n, x, y: api.train(n, x, y, eps=0.1, dataset="mnist"), "dataset: expected net, x and y in place"),

@@ -19,7 +19,7 @@ def trained(folder, *flags):
 
 def test_a_net_that_learned_nothing(tmp_path, capsys):
     trained(tmp_path / "run", "--method=da", "--learning_rate=0")
-    assert "warning: the net " in capsys.readouterr().out.splitlines()[-1]
+    assert "warning: the net " in capsys.readouterr().out.splitlines()[-2]
     evaluate.work(parse(EvaluateConfig, [f"--workdir={tmp_path / 'run'}", "--attacks=fgsm", "--eps=0.1"]))
     assert capsys.readouterr().out.startswith("warning: the net ")
     figure = guesses([read_run("run", tmp_path / "run")])

@@ -29,9 +29,9 @@ def work(config):
 
     try:
         run = train(config)
-        print(f"trained: {run.path if run else 'the first worker has the run directory'}")
         if run and (guess := run.summary().guess):
             print(f"warning: {guess}")
+        print(f"trained: {run.path if run else 'the first worker has the run directory'}")
     except Stopped as stopped:
         print(f"train: {stopped}")
     except TrainingFailed as failure:

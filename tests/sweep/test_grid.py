@@ -14,15 +14,15 @@ from robust_tf.training.stage import stage_schedule
 
 
 def test_all_combinations(tmp_path):
-    starts, found = cells({"model": "lenet"}, values_of(["ratio=0.1,0.01", "method=ap,admm"]), (0, 1), tmp_path)
+    starts, found = cells({"model": "lenet"}, values_of(["ratio=0.1,0.01", "method=l0,admm"]), (0, 1), tmp_path)
     assert starts == []
     assert [cell.name for cell in found[:3]] == [
-        "ratio-0.1_method-ap_seed-0",
-        "ratio-0.1_method-ap_seed-1",
+        "ratio-0.1_method-l0_seed-0",
+        "ratio-0.1_method-l0_seed-1",
         "ratio-0.1_method-admm_seed-0",
     ]
     assert len(found) == 8
-    assert found[0].flags == {"model": "lenet", "ratio": "0.1", "method": "ap", "seed": "0"}
+    assert found[0].flags == {"model": "lenet", "ratio": "0.1", "method": "l0", "seed": "0"}
 
 
 def test_values_with_commas():
@@ -77,14 +77,14 @@ def test_every_dense_run_is_a_start_of_its_own(tmp_path):
 
 def test_flags_that_change_together(tmp_path):
     """A flagfile is a value of the grid; of a flag in the file and elsewhere the later one counts."""
-    (tmp_path / "ap.cfg").write_text("--method=ap\n--epochs=3\n")
+    (tmp_path / "ap.cfg").write_text("--method=l0\n--epochs=3\n")
     (tmp_path / "admm.cfg").write_text("--method=admm\n--epochs=1\n--finetune_epochs=2\n--noconv_relu\n")
     files = f"flagfile={tmp_path / 'ap.cfg'},{tmp_path / 'admm.cfg'}"
     _, found = cells({"epochs": "9", "conv_relu": "true"}, values_of([files, "ratio=0.1"]), (0,), tmp_path)
     assert [(cell.name, cell.varied) for cell in found] == [
         (f"flagfile-{name}_ratio-0.1_seed-0", {"flagfile": name, "ratio": "0.1"}) for name in ("ap", "admm")
     ]
-    assert found[0].flags == {"method": "ap", "epochs": "3", "conv_relu": "true", "ratio": "0.1", "seed": "0"}
+    assert found[0].flags == {"method": "l0", "epochs": "3", "conv_relu": "true", "ratio": "0.1", "seed": "0"}
     assert found[1].flags == {
         "method": "admm", "epochs": "1", "finetune_epochs": "2", "conv_relu": "false", "ratio": "0.1", "seed": "0"
     }  # fmt: skip

@@ -482,13 +482,20 @@ def test_admm_ships_its_projection_even_without_its_best_checkpoint(tmp_path):
     ("flags", "message"),
     [
         (("--batch_size=2000",), "--batch_size: expected at most the 1150 training images; got 2000"),
-        (("--admm_interval=99",), "--admm_interval: expected at most the stage's 60 steps; got 99"),
-        (("--method=l0", "--project_every=99"), "--project_every: expected at most the stage's 60 steps; got 99"),
-        (("--eps_schedule=0:0.1,20:0.2",), "--eps_schedule: expected its last epoch to be below 20; got 20"),
+        (("--admm_interval=99", "--epochs=20"), "--admm_interval: expected at most the stage's 60 steps; got 99"),
+        (
+            ("--method=l0", "--project_every=99", "--epochs=20"),
+            "--project_every: expected at most the stage's 60 steps; got 99",
+        ),
+        (
+            ("--eps_schedule=0:0.1,20:0.2", "--epochs=20"),
+            "--eps_schedule: expected its last epoch to be below 20; got 20",
+        ),
         (
             (
                 "--ratio=0.05",
                 "--ratio_schedule=0:1,50:0.05",
+                "--epochs=20",
             ),
             "--ratio_schedule: expected its last epoch to be below 20; got 50",
         ),
