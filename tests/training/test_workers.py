@@ -24,6 +24,7 @@ from robust_tf.training.run import train
 FLAGS = (
     "--dataset=digits",
     "--steps=2",
+    "--optimizer=sgd",
     "--batch_size=574",
     "--norm=l2",
     "--eps=1",
