@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from robust_tf.export import FORMATS, benchmark_tflite
@@ -13,7 +12,7 @@ from robust_tf.export.columns import columns_as_channels
 from robust_tf.export.compact import compact
 from robust_tf.export.formats import convert
 from robust_tf.export.tflite import FAILURES, in_one_line
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import progress_bar, screen
 
 RUNS = 100  # timed runs of each file
 IMAGES = 20  # random images that determine the ranges of int8; they change no byte count
@@ -69,4 +68,4 @@ def show(found):
     for file in found:
         size = f"{file.bytes:,}" if file.bytes else f"none: {file.reason}"
         table.add_row(file.format, size, "" if file.milliseconds is None else f"{file.milliseconds:.3f}")
-    Console(highlight=False, markup=False).print(table)
+    screen(highlight=False, markup=False).print(table)

@@ -43,7 +43,10 @@ from robust_tf.training.methods import METHODS
 from robust_tf.training.model import RobustModel
 
 # Flags of bin/train that the arguments net, x and y replace, or that only commands have.
-REPLACED = ("dataset", "data_dir", "image_size", "model", "width", "conv_relu", "init_from", "dry_run")
+REPLACED = (
+    "dataset", "data_dir", "image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory", "model",
+    "width", "conv_relu", "input_scaling", "labels", "init_from", "dry_run", "flagfile",
+)  # fmt: skip
 FAR = 0.5  # every pixel can become 0.5, so that no net can be more accurate than chance at this radius
 
 
@@ -234,8 +237,9 @@ def benchmark(
       images: .npz file with images and labels; default: sample.npz beside the files, if there is one.
       runs, threads, batch: timed runs of each file, CPU threads, images in a run.
     """
-    argv = [str(path), f"--runs={runs}", f"--threads={threads}", f"--batch={batch}"]
+    argv = [f"--runs={runs}", f"--threads={threads}", f"--batch={batch}"]
     argv += [f"--images={images}"] if images is not None else []
+    argv += ["--", str(path)]
     try:
         records = benchmark_tflite.timed(*benchmark_tflite.parse(argv))
     except benchmark_tflite.Refusal as refusal:

@@ -4,6 +4,7 @@ A label is the index of its class folder in alphabetical order.
 """
 
 import os
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -72,8 +73,9 @@ def listed(data_dir):
 
 def images_to_train(data_dir, test_fraction):
     """About how many images of the folder are trained on; nothing is decoded. Raises Refusal as `listed`."""
-    listing = listed(data_dir)
-    return len(listing.train) or round((1 - (test_fraction or TEST_FRACTION)) * len(listing.undivided))
+    listing, fraction = listed(data_dir), test_fraction or TEST_FRACTION
+    by_class = Counter(map(class_of, listing.undivided)).values()
+    return len(listing.train) or sum(count - max(round(fraction * count), 1) for count in by_class)
 
 
 def _classes(folder):

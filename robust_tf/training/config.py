@@ -1,7 +1,9 @@
 """TrainConfig: the flags of bin/train."""
 
 import dataclasses
+import json
 import os
+from pathlib import Path
 
 from robust_tf.attacks import NORMS, STARTS
 from robust_tf.data import AUGMENTATIONS, DATASETS
@@ -33,6 +35,8 @@ from robust_tf.training import LOSSES, TRAINING_ATTACKS
 from robust_tf.training.lengths import default_batch_size, default_epochs
 from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, FACTOR_CONSTRAINTS, FACTOR_STARTS, METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES
+
+CONFIG = "config.json"  # in a run directory: its TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,7 +335,9 @@ class TrainConfig:
 
 def lengths(config):
     """(batch size, epochs, epochs of dense training), by default for the number of training images and the method."""
-    batch_size, epochs, pretrain_epochs = config.batch_size, config.epochs, config.pretrain_epochs
+    recorded = lengths_of(config.workdir)
+    batch_size = config.batch_size or recorded.get("batch_size")
+    epochs, pretrain_epochs = config.epochs or recorded.get("epochs"), config.pretrain_epochs
     if batch_size is None or epochs is None:
         images = train_images(config)
         batch_size = batch_size or default_batch_size(images)
@@ -339,6 +345,16 @@ def lengths(config):
     if pretrain_epochs is None:
         pretrain_epochs = -(-epochs // 2) if METHODS[config.method].needs_start and not config.init_from else 0
     return batch_size, epochs, pretrain_epochs
+
+
+def lengths_of(workdir):
+    """batch_size and epochs of the run in `workdir`, which its images may no longer give; {} without a run."""
+    try:
+        values = json.loads((Path(workdir) / CONFIG).read_text()) if workdir else {}
+    except (OSError, ValueError):  # there is none, or it is damaged, which is refused later
+        return {}
+    found = {name: values.get(name) for name in ("batch_size", "epochs")} if isinstance(values, dict) else {}
+    return {name: value for name, value in found.items() if isinstance(value, int) and value > 0}
 
 
 def train_images(config):

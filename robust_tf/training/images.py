@@ -3,15 +3,13 @@
 All files are decoded once before anything is trained, so that every unreadable one is known.
 """
 
-from rich.console import Console
-
 from robust_tf.data import described, own_images
 from robust_tf.data.decode import attempted, digest, named
 from robust_tf.data.folder import TEST_FRACTION, class_of, listed
 from robust_tf.data.split import films, split
 from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.inventory import show_files, show_signs
 from robust_tf.training.rundir import RunDirectory
 
@@ -88,7 +86,7 @@ def chosen(config, dataset):
     paths = listing.train + listing.test + listing.undivided
     keys = [("film", film) for film in films(paths, config.group_by)] if config.group_by else None
     digests, unreadable = surveyed(config.data_dir, paths, dataset.image_shape[-1])
-    console = Console(highlight=False, markup=False)
+    console = screen(highlight=False, markup=False)
     if unreadable and not config.skip_unreadable:
         show_files(console, listing, digests, None, unreadable)
         failed = [f"{path} ({reason})" for path, reason in unreadable.items()]
@@ -96,18 +94,27 @@ def chosen(config, dataset):
             f"--data_dir={config.data_dir}: expected readable images; got {len(failed)} unreadable: {named(failed)};"
             " --skip_unreadable leaves them out"
         )
+    try:
+        files, train, test = divided(config, dataset, listing, digests, dict(zip(paths, keys)) if keys else {})
+    except Refusal:
+        show_files(console, listing, digests, None, unreadable)
+        raise
+    show_files(console, listing, digests, (train, test), unreadable)
+    show_signs(console, config, digests, train, test)
+    return files
+
+
+def divided(config, dataset, listing, digests, keys):
+    """(OwnImages, training paths, test paths) of the readable files; keys: {path: a key that ties it to others}."""
     if listing.train:
         train, test = (tuple(path for path in side if path in digests) for side in (listing.train, listing.test))
         files = OwnImages(train=train)
     else:
-        keys = dict(zip(paths, keys)) if keys else {}
         tied = [[("pixels", digests[path]), *([keys[path]] if keys else ())] for path in digests]
         train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.seed)
         files = OwnImages(train=train, test=test)
     check_classes_left(config, dataset, train, test)
-    show_files(console, listing, digests, (train, test), unreadable)
-    show_signs(console, config, digests, train, test)
-    return files
+    return files, train, test
 
 
 def surveyed(data_dir, paths, channels):

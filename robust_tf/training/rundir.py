@@ -21,7 +21,7 @@ from robust_tf.records.images import OwnImages
 from robust_tf.records.record import convert, json_text, read, read_json
 from robust_tf.records.summary import Summary
 from robust_tf.refusal import Refusal
-from robust_tf.training.config import TrainConfig
+from robust_tf.training.config import CONFIG, TrainConfig
 
 # Flags that may change when a run is resumed; --epochs may only grow.
 CHANGEABLE = ("workdir", "data_dir", "memory", "epochs", "distribution", "dry_run")
@@ -50,7 +50,7 @@ class RunDirectory:
                 f"--{flag}={path}: expected a run directory; got a file: bin/import FILE makes one of a Keras net"
             )
         if not run.net_path.exists():
-            got = "an unfinished run" if (run.path / "config.json").exists() else "none"
+            got = "an unfinished run" if (run.path / CONFIG).exists() else "none"
             got = f"a SavedModel: bin/import {path} makes one of it" if (run.path / "saved_model.pb").exists() else got
             raise Refusal(f"--{flag}={path}: expected a finished run of bin/train (model.keras); got {got}")
         run.config  # noqa: B018  (read now: later commands need it)
@@ -63,7 +63,7 @@ class RunDirectory:
         Changes nothing. Raises Refusal where the directory holds another configuration or foreign files.
         """
         run = cls(config.workdir or default_path(config))
-        if (run.path / "config.json").exists():
+        if (run.path / CONFIG).exists():
             run._check_same(config)
         elif run.path.exists() and (not run.path.is_dir() or any(is_foreign(path) for path in run.path.iterdir())):
             raise Refusal(
@@ -87,7 +87,7 @@ class RunDirectory:
     def claim(self, config):
         """Writes config.json; raises Refusal where the folder cannot be written."""
         try:
-            files.write_text(self.path / "config.json", json_text({"record_version": VERSION, **as_json(config)}))
+            files.write_text(self.path / CONFIG, json_text({"record_version": VERSION, **as_json(config)}))
         except OSError as error:
             raise Refusal(f"--workdir={self.path}: expected a writable folder; got {error}") from None
 
@@ -115,7 +115,7 @@ class RunDirectory:
     @functools.cached_property
     def config(self):
         """The TrainConfig; flags that config.json lacks have their defaults."""
-        source = self.path / "config.json"
+        source = self.path / CONFIG
         values = read_json(source)
         version = values.pop("record_version", 1) if isinstance(values, dict) else 1
         if version not in range(1, VERSION + 1):
@@ -206,7 +206,7 @@ def imported_by(config):
     runs += [RunDirectory(config.init_from)] if config.init_from else []
     same = ("model", "dataset", "image_size", "grey", "input_scaling", "labels")
     for run in runs:
-        made = run.import_record_path.exists() and (run.path / "config.json").exists()
+        made = run.import_record_path.exists() and (run.path / CONFIG).exists()
         if made and all(getattr(run.config, name) == getattr(config, name) for name in same):
             return run
     if not Path(config.model).exists():

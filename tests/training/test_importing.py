@@ -13,6 +13,7 @@ import tf_keras
 from robust_tf.data.digits import load
 from robust_tf.flags.declare import parse
 from robust_tf.flags.text import as_json
+from robust_tf.models.imported.choice import choose
 from robust_tf.models.imported.scaling import SCALINGS
 from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
@@ -74,6 +75,19 @@ def test_the_pixels_are_those_that_score_best(trained):
     assert record.accuracies["0..255"] > 0.9 > 0.3 > record.accuracies["0..1"]
     assert lines[1].startswith("--input_scaling=0..255 (accuracy on 1,000 training images: 0..1 ")
     assert accuracy(net) > 0.9
+
+
+def test_of_scalings_that_score_alike_the_most_likely_is_taken():
+    """A rectified net without biases classifies alike at every scale; with these labels it is right at each."""
+    tf_keras.utils.set_random_seed(0)
+    layers = [tf_keras.layers.Flatten(), tf_keras.layers.Dense(20, "relu", use_bias=False)]
+    net = tf_keras.Sequential([tf_keras.Input((6, 6, 1)), *layers, tf_keras.layers.Dense(3, use_bias=False)])
+    images = np.random.default_rng(0).integers(0, 256, (100, 6, 6, 1)).astype(np.uint8)
+    labels = net(images / 255.0).numpy().argmax(-1)
+    labels[:5] = (labels[:5] + 1) % 3  # errors, of which a net at 255 times the scale is certain
+    found = choose(net, ["0..1", "0..255"], images, labels)
+    assert found.accuracies["0..1"] == found.accuracies["0..255"] == 0.95
+    assert found.scaling == "0..1"
 
 
 def test_a_wrong_scaling_is_taken_and_said(trained):

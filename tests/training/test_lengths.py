@@ -6,6 +6,7 @@ from robust_tf.data.held_out import held_out
 from robust_tf.flags.declare import parse
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.lengths import default_batch_size, default_epochs
+from robust_tf.training.rundir import RunDirectory
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,20 @@ def test_given_lengths_count():
     assert parse(TrainConfig, ["--batch_size=1150"]).epochs == 100
     unread = parse(TrainConfig, ["--dataset=folder", "--data_dir=/nowhere"])  # refused by the command
     assert (unread.batch_size, unread.epochs) == (128, 20)
+
+
+def test_a_run_keeps_its_lengths_when_its_folder_grows(tmp_path):
+    """As the run has recorded its images."""
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            (tmp_path / "data" / name / f"{i}.png").touch()
+    command = ["--dataset=folder", f"--data_dir={tmp_path / 'data'}", f"--workdir={tmp_path / 'run'}"]
+    before = parse(TrainConfig, command)
+    RunDirectory(tmp_path / "run").path.mkdir()
+    RunDirectory(tmp_path / "run").claim(before)
+    for i in range(20, 2000):
+        (tmp_path / "data" / "a" / f"{i}.png").touch()
+    after, new = parse(TrainConfig, command), parse(TrainConfig, command[:2])
+    assert (after.batch_size, after.epochs) == (before.batch_size, before.epochs) == (16, 100)
+    assert new.batch_size == 128  # 1,293 images to train on

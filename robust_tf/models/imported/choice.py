@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
 from robust_tf.data.pixels import mapped, pixels
 from robust_tf.models.imported.layers import AFFINE, LAYERS, OPERATIONS, Unsupported, constant
@@ -41,14 +42,17 @@ def choose(net, names, images, labels, declared=None):
     Args:
       net: Keras net, pixels as it expects them -> logits.
       images, labels: uint8 training images, of which up to IMAGES are used.
-      declared: the scaling that the net's first layer needs, if that says it; preferred where accuracies are equal.
+      declared: the scaling that the net's first layer needs, if that says it; preferred where accuracies are equal
+        within the square root of their number; otherwise the least cross-entropy is.
     """
     every = max(1, len(images) // IMAGES)
     images, labels = images[::every][:IMAGES], np.asarray(labels)[::every][:IMAGES]
     K, n = net.output_shape[-1], len(images)
-    accuracies, scores, orders = {}, {}, {}
+    accuracies, scores, orders, losses = {}, {}, {}, {}
     for name in names:
-        predicted = mapped(lambda x, name=name: predictions(net, name, x), images, 100)
+        z = mapped(lambda x, name=name: logits(net, name, x), images, 100)
+        predicted = z.argmax(-1)
+        losses[name] = float(np.mean(scipy.special.logsumexp(z, -1) - z[np.arange(n), labels]))
         accuracies[name] = float(np.mean(predicted == labels))
         table = np.histogram2d(predicted, labels, bins=[range(K + 1)] * 2)[0]  # [output, class]
         order = tuple(int(each) for each in table.argmax(1))
@@ -57,16 +61,18 @@ def choose(net, names, images, labels, declared=None):
         orders[name], scores[name] = (order, matched) if clear else (None, accuracies[name])
     best = max(scores, key=scores.get)
     equal = [name for name in names if scores[name] >= scores[best] - n**-0.5]
-    preferred = declared if declared in equal else best if scores[best] > chance(K, n) else names[0]
+    # Rectified nets classify nearly the same at every scale, but are certain of their errors at a wrong one.
+    likely = min(equal, key=losses.get) if scores[best] > chance(K, n) else names[0]
+    preferred = declared if declared in equal else likely
     return Choice(preferred, accuracies, n, orders[preferred], K)
 
 
-def predictions(net, name, images):
-    """The class that the net predicts for uint8 images in this scaling, [B]."""
+def logits(net, name, images):
+    """The net's logits for uint8 images in this scaling, [B, K]."""
     x = pixels(images)
     for layer in SCALINGS[name].layers():
         x = layer(x)
-    return np.argmax(net(x, training=False), -1)
+    return net(x, training=False).numpy()
 
 
 def possible(channels):

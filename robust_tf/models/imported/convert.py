@@ -1,10 +1,14 @@
 """Steps of a net -> a Keras 2 net of logits."""
 
+import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.models.imported.graph import At
-from robust_tf.models.imported.layers import AFFINE, LAYERS, MERGES, OPERATIONS, Unsupported, constant
+from robust_tf.models.imported.layers import AFFINE, LAYERS, MERGES, OPERATIONS, Unsupported, constant, left_out
 from robust_tf.refusal import Refusal
+
+# What Keras raises for configurations that do not fit together, or are too large for the memory.
+FAILURES = (ValueError, TypeError, KeyError, IndexError, AttributeError, MemoryError, tf.errors.OpError)
 
 
 def check_known(steps, source):
@@ -14,6 +18,8 @@ def check_known(steps, source):
         if kind not in LAYERS and kind not in OPERATIONS:
             what = f"the operation {kind[3:]}" if kind.startswith("op:") else kind
             raise Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({what})")
+        if step.trains and LAYERS[kind].make is not left_out:
+            raise Refusal(f"{source}: expected layers in inference mode; got {step.layer.name} with training=True")
 
 
 def converted(source, image_shape, first=()):
@@ -32,7 +38,7 @@ def converted(source, image_shape, first=()):
             values[number] = _called(step, values, source.version)
         except Unsupported as error:
             raise _refusal(source.path, step, error) from None
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:  # Keras raises them for shapes
+        except FAILURES as error:
             raise _refusal(source.path, step, " ".join(str(error).split())[:200]) from error
     return keras.Model(image, values[source.output.step], name="imported")
 

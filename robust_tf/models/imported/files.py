@@ -51,8 +51,8 @@ def read(path):
             return _read_keras_file(path)
         if h5py.is_hdf5(path):
             return _read_h5_file(path)
-    except (OSError, LookupError, AttributeError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile,
-            DecodeError, OpError) as error:  # fmt: skip
+    except (OSError, LookupError, AttributeError, ValueError, TypeError, RuntimeError, EOFError, MemoryError,
+            zipfile.BadZipFile, DecodeError, OpError) as error:  # fmt: skip
         raise Refusal(f"{path}: expected a readable Keras net; got {type(error).__name__}: {error}") from None
     raise Refusal(f"{path}: expected a file of a Keras net (.keras, .h5) or a SavedModel; got another file")
 
@@ -66,11 +66,13 @@ def _read_keras_file(path):
         config.pop("compile_config", None)  # which is not loaded
         version = int(str(metadata["keras_version"]).partition(".")[0])
         with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+            weights.check_inside(file, path)
             return _source(path, version, config, lambda net: weights.from_keras_file(net, file, path))
 
 
 def _read_h5_file(path):
     with h5py.File(path) as file:
+        weights.check_inside(file, path)
         if "model_config" not in file.attrs:
             raise Refusal(f"{path}: expected a whole net (model.save); got weights alone")
         config = json.loads(file.attrs["model_config"])

@@ -4,11 +4,14 @@ Keras 2 and 3 write the same facts in other forms: inbound_nodes is [[["conv", 0
 [{"args": [{"class_name": "__keras_tensor__", ...}], "kwargs": {}}] in Keras 3.
 """
 
+import itertools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from robust_tf.refusal import Refusal
 
+GENERATED = ("image", "input_scaling", "bgr")  # layers that a converted net may have beside those of the file
+PARTS = ("activation", "depthwise", "subsampled")  # layers that a layer may become beside one of its own name
 CONTAINERS = ("Functional", "Sequential", "Model")
 
 
@@ -110,7 +113,8 @@ def _layer(values, source, trainable):
     config = values["config"]
     if kind == "TFOpLambda":
         kind = f"op:{config['function']}"
-    elif kind != "InputLayer" and "trainable" not in config:  # an operation of Keras 3, such as x + 3
+    # An operation of Keras 3, such as x + 3; some layers without weights lack the entry too.
+    elif kind != "InputLayer" and "trainable" not in config and values.get("module") != "keras.layers":
         kind = f"op:{kind}"
     name = values.get("name") or config["name"]
     return Layer(name, kind, config, calls, trainable and config.get("trainable", True))
@@ -119,7 +123,8 @@ def _layer(values, source, trainable):
 def _call(node):
     """(arguments, keyword arguments) of a call of a layer, with Refs."""
     if isinstance(node, dict):  # Keras 3
-        return _with_refs(node["args"]), _with_refs(node["kwargs"])
+        args, kwargs = _with_refs(node["args"]), _with_refs(node["kwargs"])
+        return (args, kwargs) if args or "inputs" not in kwargs else ([kwargs.pop("inputs")], kwargs)
     parts = [node] if isinstance(node[0], str) else node
     given = {}
     for part in parts:
@@ -151,7 +156,8 @@ class Step:
     """A layer of the net without nesting.
 
     name: unique in the net. inputs: arguments and keyword arguments of its call, with numbers of earlier steps as
-    `At`. inference: whether it always runs in inference mode, as in base(x, training=False).
+    `At`. inference: whether it always runs in inference mode, as in base(x, training=False). trains: whether it always
+    runs in training mode.
     """
 
     name: str
@@ -159,6 +165,7 @@ class Step:
     args: list
     kwargs: dict
     inference: bool = False
+    trains: bool = False
 
 
 class At(NamedTuple):
@@ -169,7 +176,7 @@ class At(NamedTuple):
 
 def flat(net, source):
     """(steps, in the order of computation; the At of the output); raises Refusal for a layer called twice."""
-    steps, names = [], set()
+    steps, names = [], set(GENERATED)
     return steps, _flatten(net, At(-1), steps, names, False, source)
 
 
@@ -187,7 +194,7 @@ def _flatten(net, entry, steps, names, inference, source):
         for layer in ready:
             args, kwargs = _resolved(layer.calls[0][0], known), _resolved(layer.calls[0][1], known)
             training = kwargs.pop("training", None)
-            if training not in (None, False):
+            if training not in (None, False) and layer.layers is not None:
                 raise Refusal(f"{source}: expected layers in inference mode; got {layer.name} with training=True")
             if kwargs.pop("mask", None) is not None:
                 raise Refusal(f"{source}: expected layers without masks; got {layer.name}")
@@ -195,7 +202,7 @@ def _flatten(net, entry, steps, names, inference, source):
             if layer.layers is not None:
                 known[layer.name] = _flatten(layer, args[0], steps, names, fixed, source)
                 continue
-            steps.append(Step(_unique(layer.name, net.name, names), layer, args, kwargs, fixed))
+            steps.append(Step(_unique(layer.name, net.name, names), layer, args, kwargs, fixed, bool(training)))
             known[layer.name] = At(len(steps) - 1)
         done = {id(layer) for layer in ready}
         waiting = [layer for layer in waiting if id(layer) not in done]
@@ -232,11 +239,12 @@ def _resolved(values, known):
 def _unique(name, net, names):
     """A name that no other layer has: Keras needs unique names within one net only."""
     name = name.replace("/", "_")
-    free = [name, f"{net}_{name}".replace("/", "_")]
-    chosen = next((each for each in free if each not in names), None)
-    number = 1
-    while chosen is None:
-        chosen = f"{name}_{number}" if f"{name}_{number}" not in names else None
-        number += 1
-    names.add(chosen)
+    tried = itertools.chain((name, f"{net}_{name}".replace("/", "_")), (f"{name}_{i}" for i in itertools.count(1)))
+    chosen, taken = next((each, parts) for each in tried if names.isdisjoint(parts := with_parts(each)))
+    names |= taken
     return chosen
+
+
+def with_parts(name):
+    """The name of a layer, and those of the layers that it may become."""
+    return {name, *(f"{name}_{part}" for part in PARTS)}

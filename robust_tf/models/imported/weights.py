@@ -6,12 +6,25 @@ has a graph of objects.
 
 import re
 
+import h5py
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from robust_tf.models.imported.layers import LAYERS
 from robust_tf.refusal import Refusal
+
+
+def check_inside(group, source):
+    """Raises Refusal unless all arrays are in the file itself: HDF5 may link to other files, whose bytes a net would
+    then carry away."""
+    for name in group:
+        inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        member = group[name] if inside else None
+        if isinstance(member, h5py.Group):
+            check_inside(member, source)
+        elif not inside or (isinstance(member, h5py.Dataset) and (member.external or member.is_virtual)):
+            raise Refusal(f"{source}: expected arrays in the file itself; got a link to another place, {name}")
 
 
 def names_of(layer):
@@ -28,7 +41,7 @@ def counted(layer, arrays, source):
         )
     layer.arrays = [np.asarray(each) for each in arrays]
     if any(each.dtype.kind not in "fiu" and each.dtype.name != "bfloat16" for each in layer.arrays):
-        raise Refusal(f"{source}: expected numbers as weights of {layer.name}; got {layer.arrays[0].dtype}")
+        raise Refusal(f"{source}: expected numbers as weights of {layer.name}; got other values")
 
 
 def from_keras_file(net, group, source):

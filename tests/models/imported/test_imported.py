@@ -12,6 +12,7 @@ from robust_tf.models.imported.classes import last_kernel, two_classes, without_
 from robust_tf.models.imported.convert import converted
 from robust_tf.models.imported.files import read
 from robust_tf.models.imported.original import check_equal, images
+from robust_tf.models.imported.scaling import SCALINGS
 from robust_tf.refusal import Refusal
 from robust_tf.training.importing import equal_source, import_net
 
@@ -269,3 +270,45 @@ def test_nets_of_this_project_are_read_too(tmp_path):
     net = MODELS["shufflenet_v2"]((16, 16, 3), 4, width=0.25, normalisation=((0.5,) * 3, (0.25,) * 3))
     _, difference = equal_source(saved(net, tmp_path / "net.keras"), (16, 16, 3))
     assert difference == 0
+
+
+def odd(keras):
+    """Augmentation that Keras calls in training mode, calls by keyword, names that the converter uses too."""
+    L = keras.layers
+    image = keras.Input(SHAPE, name="image")
+    x = L.RandomFlip("horizontal")(image)
+    x = L.SpatialDropout2D(0.2)(L.Conv2D(5, 3, activation="relu6", name="conv")(x))
+    x = L.Conv2D(5, 3, strides=2, name="conv_activation")(inputs=x)
+    x = L.Activation("relu", name="input_scaling")(x)
+    return keras.Model(image, L.Softmax()(inputs=L.Dense(4)(L.Flatten()(x))))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_calls_and_names_that_need_care(versions, tmp_path, version):
+    path = saved(odd(versions[version]), tmp_path / "net.keras")
+    source = read(path)
+    logits, head = without_probabilities(source)
+    assert head == "softmax"
+    net = converted(logits, SHAPE, SCALINGS["-1..1"].layers())
+    assert len({layer.name for layer in net.layers}) == len(net.layers)
+    assert check_equal(source, converted(logits, SHAPE), head) < 1e-5
+
+
+def test_arrays_outside_the_file_are_refused(versions, tmp_path):
+    other, path = tmp_path / "other", tmp_path / "net.h5"
+    other.write_bytes(bytes(16))
+    versions[2].Sequential([tf_keras.Input((2, 2, 1)), tf_keras.layers.Flatten(), tf_keras.layers.Dense(4)]).save(path)
+    with h5py.File(path, "a") as file:
+        group = file["model_weights"]
+        names = []
+        group.visit(names.append)
+        (bias,) = [name for name in names if "bias" in name]
+        del group[bias]
+        group.create_dataset(bias, (4,), "float32", external=[(str(other), 0, 16)])
+    with pytest.raises(Refusal, match="expected arrays in the file itself; got a link to another place, bias"):
+        read(path)
+    with h5py.File(path, "a") as file:
+        del file["model_weights"][bias]
+        file["model_weights"][bias] = h5py.ExternalLink(str(other), "/x")
+    with pytest.raises(Refusal, match="expected arrays in the file itself"):
+        read(path)
