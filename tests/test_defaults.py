@@ -65,4 +65,9 @@ def test_a_small_folder_of_colour_images(tmp_path, shapes, method):
 @pytest.mark.slow
 def test_a_short_run_to_few_weights_does_not_explode(tmp_path):
     """1 % of the weights after three epochs: too short to learn much."""
-    train(parse(TrainConfig, [f"--workdir={tmp_path / 'run'}", "--method=admm", "--ratio=0.01", "--epochs=3"]))
+    flags = ["--method=admm", "--ratio=0.01", "--epochs=3"]
+    losses = [
+        row.adversarial_loss for row in train(parse(TrainConfig, [f"--workdir={tmp_path / 'run'}", *flags])).history()
+    ]
+    assert len(losses) == 3
+    assert max(losses) < 2 * np.log(10)  # twice that of a uniform guess

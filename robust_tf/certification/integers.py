@@ -8,7 +8,7 @@ multiplies them without rounding. A rule gets the graph, the operation, the inte
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.certification.requantise import RELATIVE
+from robust_tf.certification.requantise import INT32, RELATIVE
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import schema
 
@@ -87,6 +87,8 @@ def finished(graph, op, interval):
 
 def layer(graph, op, interval, rounded, product):
     low, high = sums(graph, op, interval, product)
+    if max(float(tf.reduce_max(-low)), float(tf.reduce_max(high))) >= INT32:
+        refuse(op, "with sums beyond 32 bits, which kernels wrap")
     return finished(graph, op, rounded(low, high, op.kind, *scales(graph, op)))
 
 

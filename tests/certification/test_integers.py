@@ -169,3 +169,12 @@ def test_other_types_at_the_ends_change_nothing(tmp_path, ends):
         proven = file.certified(other, IMAGES, labels, eps)
         assert proven.sum() == pytest.approx(file.certified(inner, IMAGES, labels, eps).sum(), abs=1)
         assert proven.any()
+
+
+def test_sums_that_would_wrap_are_refused(path, graph):
+    """With inputs beyond int8, as no file has: the check is of the sums alone."""
+    op = next(op for op in graph.ops if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"))
+    shape = [1, *graph.shape(op.inputs[0])[1:]]
+    huge = tf.fill(shape, tf.constant(2.0**40, tf.float64))
+    with pytest.raises(Refusal, match="sums beyond 32 bits"):
+        propagate(graph, [op], {op.inputs[0]: (-huge, huge)}, covering)
