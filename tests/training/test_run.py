@@ -274,7 +274,7 @@ KILLED_AT = {
     "admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "factors": (3,), "alr": (3,),
     "codebook": (4,),
 }  # fmt: skip
-QUICK_KILLS = (("admm", 1), ("atmc", 5))
+QUICK_KILLS = (("atmc", 5),)
 
 
 @pytest.mark.parametrize(
