@@ -34,7 +34,7 @@ from robust_tf.training.callbacks.progress import EpochReport
 from robust_tf.training.callbacks.schedule import Schedule
 from robust_tf.training.callbacks.stopping import Stopped
 from robust_tf.training.config import TrainConfig
-from robust_tf.training.methods import CODEBOOK_STAGES, METHODS
+from robust_tf.training.methods import METHODS
 from robust_tf.training.projection import projection
 from robust_tf.training.rundir import RunDirectory
 
@@ -167,7 +167,7 @@ def test_a_net_trained_on_interval_bounds_says_what_is_certified(tmp_path):
     assert summary.certified_accuracy == pytest.approx(max(row.val_certified_accuracy for row in rows[3:]), abs=1e-6)
 
 
-@pytest.mark.parametrize("stage", CODEBOOK_STAGES)
+@pytest.mark.parametrize("stage", ["centroids", pytest.param("admm", marks=pytest.mark.slow)])
 def test_eight_bits_of_atmc_are_few_values_within_the_budget(tmp_path, stage):
     """In 2 bits here: every factor has at most 4 values, zero among them, and all together k non-zeros."""
     flags = ["--method=atmc", "--epochs=1", "--codebook_epochs=2", "--bits=2", f"--codebook_stage={stage}"]
