@@ -7,6 +7,7 @@ first adds the numbers of finished sweeps (their folders) to docs/claims/.
 
 import csv
 import itertools
+import re
 import statistics
 import sys
 from collections.abc import Callable
@@ -21,7 +22,10 @@ KEPT = ("flagfile", "ratio", "method", "seed")  # columns that tell runs apart
 EPOCHS = ("epoch", "stage", "support_churn", "nonzero_U", "nonzero_V", "nonzero_C")
 PGD = ("attacks", "attacks=pgd", "steps=100", "num_images=2000")
 ROBUST, CLEAN = (*PGD, "robust_accuracy"), (*PGD, "clean_accuracy")
+FIRST = ("attacks", "attacks=pgd", "steps=100", "num_images=500", "robust_accuracy")  # on AutoAttack's images
+AUTOATTACK = ("attacks", "attacks=autoattack", "num_images=500", "robust_accuracy")
 METHODS = ("nap", "alr", "ap", "admm", "l0", "atmc")
+JUDGED = ("nap", "ap", "atmc", "admm")  # nets of the transfer matrix
 RATIOS = ("0.05", "0.01", "0.003")
 FACTORS = {
     "l0": "plain kernels, k falls over 3.6 epochs",
@@ -80,6 +84,21 @@ def lead(better, worse, measure=ROBUST):
         return [100 * (ours[seed] - theirs[seed]) for seed in ours if seed in theirs]
 
     return differences
+
+
+def beyond(run, measure, other):
+    """results -> percentage points by which one measure of a run is above another, seed by seed."""
+
+    def differences(results):
+        ours, theirs = results.of(run, *measure), results.of(run, *other)
+        return [100 * (ours[seed] - theirs[seed]) for seed in ours if seed in theirs]
+
+    return differences
+
+
+def transferred(judge):
+    """The accuracy of a net at eps 0.3, the last of the radii, on images crafted on the net that is asked."""
+    return ("transfer", "radii=0.1,0.2,0.3", f"matrix.{judge}.2")
 
 
 def growth(small, large):
@@ -251,6 +270,50 @@ CLAIMS = [
         ),
     ),
     Claim(
+        "thesis, algorithm 3",
+        "images crafted on a small robust net fool other nets less than those crafted on a natural net",
+        "modes",
+        tuple(
+            Check(
+                f"{judge.upper()} on images of {by.upper()} - on images of NAP, eps 0.3, points",
+                lead((by, "0.01"), ("nap", "0.01"), transferred(judge)),
+                least=0,
+            )
+            for judge, by in (("ap", "admm"), ("ap", "atmc"), ("atmc", "admm"))
+        ),
+    ),
+    Claim(
+        "thesis, table C.1",
+        "the ensemble with a natural net is more robust than the robust net alone (ResNet34: 82.2 against 58.3 % under"
+        " PGD)",
+        "ensemble",
+        tuple(
+            Check(
+                f"{name.upper()} with NAP, {what} - {name.upper()} alone, points", beyond((name, "0.01"), m, ROBUST), 0
+            )
+            for name in ("admm", "atmc")
+            for what, m in (
+                ("images crafted on the robust net", ("ensemble", "steps=100", "crafted_on.robust")),
+                ("the worst attack", ("ensemble", "steps=100", "robust_accuracy")),
+            )
+        ),
+    ),
+    Claim(
+        "thesis, table 4.2",
+        "AutoAttack finds more than PGD",
+        "autoattack",
+        tuple(
+            Check(f"{name}: PGD-100 - AutoAttack, points", beyond((name, "0.01"), FIRST, AUTOATTACK), least=0.5)
+            for name in ("ap", "atmc", "admm", "l0")
+        ),
+    ),
+    Claim(
+        "Gui et al., tables 7 to 10",
+        "on the papers' own LeNet, without ReLU after its convolutions, ATMC is at least as robust as AP",
+        "linear",
+        (Check("ATMC - AP at 1.0%, points", lead(("linear-atmc", "0.01"), ("linear-ap", "0.01")), least=0),),
+    ),
+    Claim(
         "both papers",
         "the figures of ResNet34, MobileNets, ShuffleNets, WRN-16-8 and the STL-10 net",
         untestable="a ResNet34 epoch with PGD-7 takes about 8 hours on 2 CPU cores; configs/papers has the commands",
@@ -283,6 +346,23 @@ def methods_table(results):
                 clean, robust = (measured(points(run, m)(results), " %") for m in (CLEAN, ROBUST))
                 found.append((f"{float(ratio):.1%}", name, f"{max(weights):,.0f}", clean, robust, str(len(values))))
     return table(("kept", "method", "weights", "clean", "PGD-100", "seeds"), found)
+
+
+def transfer_table(results):
+    """Accuracy at eps 0.3 of each net (columns) on images crafted on each net (rows)."""
+    found = [
+        (by, *(measured(points((by, "0.01"), transferred(judge))(results), " %") for judge in JUDGED)) for by in JUDGED
+    ]
+    return table(("crafted on", *JUDGED), found)
+
+
+def linear_table(results):
+    found = []
+    for name in ("linear-ap", "linear-admm", "linear-l0", "linear-atmc"):
+        if values := results.of((name, "0.01"), *ROBUST):
+            clean, robust = (measured(points((name, "0.01"), m)(results), " %") for m in (CLEAN, ROBUST))
+            found.append((f"`{name}`", clean, robust, str(len(values))))
+    return table(("run", "clean", "PGD-100", "seeds"), found)
 
 
 def factors_table(results):
@@ -321,8 +401,9 @@ Written by `bin/python docs/claims.py` from the numbers in docs/claims/. Each sw
 
     bin/sweep --flagfile=configs/claims/methods.cfg --grid=ratio=0.01 --seeds=0,1,2 --data_dir=DIR --workdir=SWEEP
 
-with `methods.cfg`, `factors.cfg`, `thesis.cfg`, `bits.cfg` or `modes.cfg`; `bin/python docs/claims.py SWEEP` adds its
-numbers. LeNet with ReLU on MNIST, eps 0.3, 430,500 weights when dense; 16 epochs of PGD-7 in all (of natural training
+with `methods.cfg`, `factors.cfg`, `thesis.cfg`, `bits.cfg`, `modes.cfg`, `ensemble.cfg`, `autoattack.cfg` or
+`linear.cfg`; `bin/python docs/claims.py SWEEP` adds its numbers.
+LeNet with ReLU on MNIST, eps 0.3, 430,500 weights when dense; 16 epochs of PGD-7 in all (of natural training
 for NAP), of which 10 are the dense start that the runs of a seed share; PGD with 100 steps of 0.01 and one restart on
 the first 2,000 test images. The checkpoint is chosen on held-out training images. PGD overestimates the robust accuracy
 of MNIST nets (docs/results.md), for all rows here.
@@ -346,12 +427,28 @@ non-zero entries of the net that would ship after an epoch, the part that was ze
 epoch of each stage on.
 
 {factors}
+
+## Transfer
+
+At 1 % of the weights: accuracy of the net of each column, at eps 0.3, on images that PGD-20 crafted on the net of each
+row (`modes.cfg`, 2,000 images). On the diagonal a net is attacked itself.
+
+{transfer}
+
+## The papers' own LeNet
+
+Without ReLU after the convolutions, at 1 % of the weights (`linear.cfg`).
+
+{linear}
 """
 
 
 def text():
     results = Results()
-    parts = {"claims": claims_table, "methods": methods_table, "factors": factors_table}
+    parts = {
+        "claims": claims_table, "methods": methods_table, "factors": factors_table, "transfer": transfer_table,
+        "linear": linear_table,
+    }  # fmt: skip
     return TEXT.format(**{name: write(results) for name, write in parts.items()})
 
 
@@ -364,8 +461,9 @@ def add(sweep):
 
 def merge(name, sweep, keys, columns, wanted):
     """Rewrites docs/claims/NAME.csv: old rows whose `keys` the sweep does not have, then its wanted ones."""
-    with (Path(sweep) / f"{name}.csv").open(newline="") as file:
-        new = [row for row in csv.DictReader(file, restval="") if wanted(row)]
+    text = (Path(sweep) / f"{name}.csv").read_text()
+    lines = re.sub(r"[^,;\s\"=]*/runs/flagfile-([^_]+)_ratio-[\d.]+_seed-\d+", r"\1", text).splitlines()  # nets by name
+    new = [row for row in csv.DictReader(lines, restval="") if wanted(row)]
     key = lambda row: tuple(row.get(column, "") for column in keys)
     repeated = {key(row) for row in new}
     kept = [row for row in rows(name) if key(row) not in repeated]

@@ -16,6 +16,7 @@ from robust_tf.training.callbacks.pacing import AdaptivePacing
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs
 from robust_tf.training.methods import METHODS
+from robust_tf.training.rundir import RunDirectory
 from robust_tf.training.schedules import value_at
 from robust_tf.training.stage import stage_schedule
 
@@ -63,15 +64,28 @@ def test_every_flagfile_is_read_and_says_how_to_run_it(path, monkeypatch):
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tmp_path):
-    """Its grid holds all files of its folder, and all its runs train for equally many epochs."""
+    """Its grid holds all files of its folder, and all its runs train for equally many epochs. Sweeps that evaluate one
+    net with another find the runs of the methods' sweep in the same folder."""
     monkeypatch.chdir(ROOT)
     assert f"bin/sweep --flagfile={path}" in path.read_text()
-    own, flags = divided([f"--flagfile={path}", "--grid=ratio=0.01", f"--workdir={tmp_path}"], SweepConfig, TrainConfig)
-    planned = plan(parse(SweepConfig, own), flags)
+    if "{runs}" in path.read_text():
+        for cell in planned_sweep(CLAIMS / "methods.cfg", tmp_path).cells:
+            run = RunDirectory(tmp_path / "runs" / cell.name)
+            run.claim(parse(TrainConfig, [*command_line(cell.flags), f"--workdir={run.path}"]))
+            run.net_path.touch()
+        (tmp_path / "sweep.json").touch()
+    planned = planned_sweep(path, tmp_path)
     starts, cells = {start.name: epochs(start) for start in planned.starts}, planned.cells
     assert [cell.refused for cell in cells] == [""] * len(cells)
     assert {cell.varied["flagfile"] for cell in cells} >= {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
     assert len({epochs(cell) + starts.get(cell.start, 0) for cell in cells}) == 1
+
+
+def planned_sweep(path, folder):
+    lines = Path(path).read_text().splitlines()
+    ratio = [] if "--grid=ratio=0.01" in lines else ["--grid=ratio=0.01"]
+    own, flags = divided([f"--flagfile={path}", *ratio, f"--workdir={folder}"], SweepConfig, TrainConfig)
+    return plan(parse(SweepConfig, own), flags)
 
 
 def epochs(cell):

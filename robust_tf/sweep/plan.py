@@ -27,7 +27,7 @@ class Plan:
     """A planned sweep.
 
     config: SweepConfig. folder: an absolute path. starts, cells: see `grid`. evaluations: a list of flags of
-    bin/evaluate for each evaluation. export: flags of bin/export_tflite.
+    bin/evaluate for each evaluation, with {runs} and {seed} in them. export: flags of bin/export_tflite.
     """
 
     config: SweepConfig
@@ -44,7 +44,10 @@ class Plan:
     def evaluate_configs(self, cell):
         """The resolved EvaluateConfig of each evaluation of a cell."""
         trained_as = parse(TrainConfig, grid.command_line(cell.flags))
-        return [resolved(parse(EvaluateConfig, [*words, "--workdir=RUN"]), trained_as) for words in self.evaluations]
+        return [
+            resolved(parse(EvaluateConfig, [*filled(words, cell, self.runs), "--workdir=RUN"]), trained_as)
+            for words in self.evaluations
+        ]
 
     def log(self, cell):
         return self.folder / "logs" / f"{cell.name}.log"
@@ -56,11 +59,23 @@ class Plan:
         train = command("train", *grid.command_line(cell.flags), workdir)
         export = command("export_tflite", *self.export, workdir)
         before, after = (
-            [command("evaluate", *words, workdir) for words in self.evaluations if reads_files(words) == reads]
+            [
+                command("evaluate", *filled(words, cell, self.runs), workdir)
+                for words in self.evaluations
+                if reads_files(words) == reads
+            ]
             for reads in (False, True)
         )
         commands = [train] if cell in self.starts else [train, *before, export, *after]
         return Job(run, self.log(cell), commands, Path.cwd())
+
+
+def filled(words, cell, runs):
+    """An evaluation's flags for a cell: {runs} is the folder of the sweep's runs, {seed} the cell's seed."""
+    values = {"{runs}": str(runs), "{seed}": cell.flags["seed"]}
+    for name, value in values.items():
+        words = [word.replace(name, value) for word in words]
+    return words
 
 
 def reads_files(words):
@@ -98,7 +113,7 @@ def plan(config, flags):
         if trained_as.init_from and not cell.start and not is_net(trained_as.init_from):
             RunDirectory.open(trained_as.init_from, "init_from")
         if cell not in starts:
-            check_later(evaluations, export, trained_as)
+            check_later([filled(words, cell, folder / "runs") for words in evaluations], export, trained_as)
     return Plan(config, folder, starts, cells, evaluations, export)
 
 

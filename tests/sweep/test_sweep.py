@@ -101,6 +101,20 @@ def test_exported_files_are_evaluated_after_the_export(tmp_path):
     ]
 
 
+def test_an_evaluation_names_other_runs_of_its_seed(tmp_path):
+    """Refused until they are finished; then the command names them by their folders."""
+    flags = ["--seeds=3", "--evaluate=--mode=ensemble --natural={runs}/method-natural_seed-{seed}"]
+    natural = tmp_path / "s" / "runs" / "method-natural_seed-3"
+    with pytest.raises(Refusal, match=f"--natural={natural}: expected a finished run"):
+        planned(tmp_path / "s", *flags, flags={"method": "da"})
+    RunDirectory(natural).claim(parse(TrainConfig, [f"--workdir={natural}", "--method=natural", "--seed=3"]))
+    RunDirectory(natural).net_path.touch()
+    (tmp_path / "s" / "sweep.json").touch()
+    plan = planned(tmp_path / "s", *flags, flags={"method": "da"})
+    assert plan.job(plan.cells[0]).commands[2][-2] == f"--natural={natural}"
+    assert plan.evaluate_configs(plan.cells[0])[1].natural == str(natural)
+
+
 def test_runs_that_a_later_sweep_leaves_out_are_named(tmp_path):
     console = told()
     show_dropped(planned(tmp_path), console)  # no sweep before it
