@@ -35,8 +35,8 @@ class SweepConfig:
         MANY,
         None,
         "flags of bin/evaluate, in quotes; give it once for each evaluation; {runs} in them is the folder of the"
-        " sweep's runs and {seed} the run's seed, so that --targets and --natural can name finished runs of the same seed;"
-        " default: one evaluation with default flags",
+        " sweep's runs and {seed} the run's seed, so that --targets and --natural can name finished runs of the same"
+        " seed; default: one evaluation with default flags",
     )
     export: str = flag(TEXT, None, "flags of bin/export_tflite, in quotes; default: its default flags")
     jobs: int = flag(whole(1, 10_000), "1", "runs at the same time; they share the processors evenly")
