@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from robust_tf.data import DATASETS
+from robust_tf.data.folder import images_to_train
 from robust_tf.flags.declare import divided, parse, read
 from robust_tf.flags.kinds import names_file
 from robust_tf.flags.meaning import idle
@@ -14,6 +16,7 @@ from robust_tf.flags.text import identifying
 from robust_tf.refusal import Refusal
 from robust_tf.sweep.config import SweepConfig
 from robust_tf.training.config import TrainConfig
+from robust_tf.training.lengths import with_lengths
 from robust_tf.training.methods import METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES, value_at
 
@@ -109,7 +112,7 @@ def resolved(flags, varied, runs):
     start, config = None, None
     try:
         fitting = without_idle(flags)
-        config = parse(TrainConfig, command_line(fitting))
+        config = estimated(parse(TrainConfig, command_line(fitting)))
         if has_dense_start(config):
             start = dense_start(fitting, config)
             fitting = without_idle(after_start(fitting, config, runs / start.name))
@@ -121,6 +124,13 @@ def resolved(flags, varied, runs):
     varied = {name: value for name, value in varied.items() if name not in without}
     name = name_of(varied, flags["seed"])
     return Cell(name, fitting, varied, without, start=start.name if start else ""), start
+
+
+def estimated(config):
+    """`config` with all lengths: of the user's own images, by their number before any is read."""
+    known = DATASETS[config.dataset]
+    count = images_to_train(config.data_dir, config.test_fraction) if known.is_own else known.train_images
+    return with_lengths(config, {}, count)
 
 
 def has_dense_start(config):

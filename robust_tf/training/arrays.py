@@ -13,7 +13,7 @@ from robust_tf.flags.text import identifying
 from robust_tf.models.kernels import count, kernels
 from robust_tf.records.record import json_text, read_json
 from robust_tf.refusal import Refusal
-from robust_tf.training.distribution import strategy, validation_data
+from robust_tf.training.distribution import check_batch, strategy, validation_data
 from robust_tf.training.fit import TrainingSetup
 from robust_tf.training.run import check_trainable, delivered, train_stages
 from robust_tf.training.rundir import RunDirectory, is_foreign
@@ -37,7 +37,8 @@ def train_net(config, net, x, y):
     if len(x) < 5:
         raise Refusal(f"x: expected at least 5 images, as some are held out for validation; got {len(x)}")
     check_trainable(config, net, len(split_validation(x, y, config.seed)[0][0]))
-    devices = strategy(config.distribution, config.batch_size)
+    devices = strategy(config.distribution)
+    check_batch(devices, config)
     keras.utils.set_random_seed(config.seed)
     data, held_out = split_validation(x, y, config.seed)
     validation = validation_data(devices, *held_out)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robust_tf.attacks import NORMS, STARTS
 from robust_tf.data import AUGMENTATIONS, DATASETS
-from robust_tf.data.folder import TEST_FRACTION, images_to_train
+from robust_tf.data.folder import TEST_FRACTION
 from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import (
     EPS,
@@ -32,7 +32,7 @@ from robust_tf.models.imported.scaling import AUTO, SCALINGS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
-from robust_tf.training.lengths import default_batch_size, default_epochs
+from robust_tf.training.lengths import with_lengths
 from robust_tf.training.methods import ALIASES, CODEBOOK_STAGES, FACTOR_CONSTRAINTS, FACTOR_STARTS, METHODS
 from robust_tf.training.schedules import LEARNING_RATES, STEPS_SCHEDULES
 
@@ -303,19 +303,18 @@ class TrainConfig:
     )
 
     def checked(self):
-        """The configuration with the defaults that depend on other flags; raises Refusal for invalid ones."""
+        """The configuration with the defaults that depend on other flags; raises Refusal for invalid ones.
+
+        Lengths that depend on the number of the user's own images stay None, see `training.lengths`.
+        """
         dataset, adam = DATASETS[self.dataset], self.optimizer == "adam"
         if self.norm != "linf" and self.eps is None:
             raise Refusal(f"--eps: expected a value with --norm={self.norm}, as the data set's is for linf; got none")
         model, init_from = self.model, self.init_from
         if init_from and is_net(init_from) and (model, self.width, self.conv_relu) == ("lenet", 1.0, False):
             model, init_from = init_from, None  # --init_from=FILE alone means the net of the file
-        batch_size, epochs, pretrain_epochs = lengths(self)
         config = dataclasses.replace(
-            self,
-            batch_size=batch_size,
-            epochs=epochs,
-            pretrain_epochs=pretrain_epochs,
+            with_lengths(self, lengths_of(self.workdir), dataset.train_images),
             data_dir=self.data_dir and os.path.abspath(self.data_dir),  # later stages may run elsewhere
             init_from=init_from and os.path.abspath(init_from),
             model=os.path.abspath(model) if names_file(model) else model,
@@ -333,37 +332,15 @@ class TrainConfig:
         return config
 
 
-def lengths(config):
-    """(batch size, epochs, epochs of dense training), by default for the number of training images and the method."""
-    recorded = lengths_of(config.workdir)
-    batch_size = config.batch_size or recorded.get("batch_size")
-    epochs, pretrain_epochs = config.epochs or recorded.get("epochs"), config.pretrain_epochs
-    if batch_size is None or epochs is None:
-        images = train_images(config)
-        batch_size = batch_size or default_batch_size(images)
-        epochs = epochs or default_epochs(images, batch_size)
-    if pretrain_epochs is None:
-        pretrain_epochs = -(-epochs // 2) if METHODS[config.method].needs_start and not config.init_from else 0
-    return batch_size, epochs, pretrain_epochs
-
-
 def lengths_of(workdir):
-    """batch_size and epochs of the run in `workdir`, which its images may no longer give; {} without a run."""
+    """{flag: value} of the lengths of the run in `workdir`; {} without a run."""
     try:
         values = json.loads((Path(workdir) / CONFIG).read_text()) if workdir else {}
     except (OSError, ValueError):  # there is none, or it is damaged, which is refused later
         return {}
-    found = {name: values.get(name) for name in ("batch_size", "epochs")} if isinstance(values, dict) else {}
-    return {name: value for name, value in found.items() if isinstance(value, int) and value > 0}
-
-
-def train_images(config):
-    """The number of training images; of a folder that cannot be read, which is refused later, that of a large set."""
-    known = DATASETS[config.dataset]
-    try:
-        return images_to_train(config.data_dir, config.test_fraction) if known.is_own else known.train_images
-    except Refusal:
-        return 10**6
+    least = {"batch_size": 1, "epochs": 1, "pretrain_epochs": 0}
+    found = {name: values.get(name) for name in least} if isinstance(values, dict) else {}
+    return {name: value for name, value in found.items() if isinstance(value, int) and value >= least[name]}
 
 
 def is_net(path):

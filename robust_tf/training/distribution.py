@@ -15,19 +15,21 @@ from robust_tf.training.precision import MIXED, mixed_layers
 from robust_tf.training.workers import multiworker
 
 
-def strategy(name, batch_size):
-    """TensorFlow's strategy for --distribution=`name`; raises Refusal if the batch cannot be divided evenly."""
+def strategy(name):
+    """TensorFlow's strategy for --distribution=`name`."""
     if name == "none":
         return tf.distribute.get_strategy()  # TensorFlow's default: one device
     found = multiworker() if name == "multiworker" else mirrored()
-    if found.num_replicas_in_sync == 1:
-        return tf.distribute.get_strategy()
-    if batch_size % found.num_replicas_in_sync:
+    return tf.distribute.get_strategy() if found.num_replicas_in_sync == 1 else found
+
+
+def check_batch(strategy, config):
+    """Raises Refusal if the batch cannot be divided evenly."""
+    if config.batch_size % strategy.num_replicas_in_sync:
         raise Refusal(
-            f"--batch_size: expected a multiple of the {found.num_replicas_in_sync} devices with --distribution={name};"
-            f" got {batch_size}"
+            f"--batch_size: expected a multiple of the {strategy.num_replicas_in_sync} devices with"
+            f" --distribution={config.distribution}; got {config.batch_size}"
         )
-    return found
 
 
 def mirrored():

@@ -1,5 +1,6 @@
 """bin/train --dry_run: prints the configuration and the cost of a run, without training."""
 
+import dataclasses
 import datetime
 
 import tensorflow as tf
@@ -19,6 +20,7 @@ from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, projection
 from robust_tf.training.run import check_run
+from robust_tf.training.rundir import settled
 from robust_tf.training.start import starting_net
 
 GPU = 5e12  # operations per second of a data-centre GPU in float32 training, a round figure
@@ -31,11 +33,13 @@ def dry_run(config):
     """
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
     dataset, files = to_train(config, dataset)
+    asked, config = config, settled(config, dataset.train_images)
     images, labels = dataset.load("train", config.data_dir) if names_file(config.model) else (None, None)
     net, _ = starting_net(config, dataset, files, images, labels)
     check_run(config, dataset, net, dataset.train_images - held_out(dataset.train_images))
     console = screen(highlight=False, markup=False)
-    console.print("\n".join(flagfile(config, without=("dry_run",))), soft_wrap=True)
+    shown = dataclasses.replace(config, workdir=asked.workdir)
+    console.print("\n".join(flagfile(shown, without=("dry_run",))), soft_wrap=True)
     N, macs = count(kernels(net)), sum(multiply_adds(net).values())
     kept = f", {budget(config.ratio, N):,} kept" if METHODS[config.method].compresses else ""
     console.print(

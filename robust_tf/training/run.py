@@ -15,14 +15,14 @@ from robust_tf.records.record import write
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES
 from robust_tf.training.callbacks.stopping import asked_to_stop
-from robust_tf.training.distribution import strategy, validation_data
+from robust_tf.training.distribution import check_batch, strategy, validation_data
 from robust_tf.training.fit import TrainingSetup, run_stage
 from robust_tf.training.gradient_check import check_gradients
 from robust_tf.training.images import check_classes, to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
-from robust_tf.training.rundir import RunDirectory
+from robust_tf.training.rundir import RunDirectory, settled
 from robust_tf.training.start import check_frozen, keep_imported, starting_net
 from robust_tf.training.summary import summarise
 from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
@@ -39,10 +39,12 @@ def train(config):
     """
     if config.distribution != "multiworker":  # of several workers only the chief checks it, in check_run
         RunDirectory.for_config(config)
-    devices = strategy(config.distribution, config.batch_size)
+    devices = strategy(config.distribution)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
     dataset, files = to_train(config, dataset, is_chief(devices))
+    config = settled(config, dataset.train_images, is_chief(devices))
+    check_batch(devices, config)
     images, labels = dataset.load("train", config.data_dir)
     net, imported = starting_net(config, dataset, files, images, labels)
     data, held_out = split_validation(images, labels, config.seed)

@@ -5,6 +5,7 @@ factorised.keras (atmc)  images.json (--dataset=folder)  imported.keras  importe
 """
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -21,7 +22,8 @@ from robust_tf.records.images import OwnImages
 from robust_tf.records.record import convert, json_text, read, read_json
 from robust_tf.records.summary import Summary
 from robust_tf.refusal import Refusal
-from robust_tf.training.config import CONFIG, TrainConfig
+from robust_tf.training.config import CONFIG, TrainConfig, lengths_of
+from robust_tf.training.lengths import with_lengths
 
 # Flags that may change when a run is resumed; --epochs may only grow.
 CHANGEABLE = ("workdir", "data_dir", "memory", "epochs", "distribution", "dry_run")
@@ -72,6 +74,7 @@ class RunDirectory:
         return run
 
     def _check_same(self, config):
+        config = with_lengths(config, lengths_of(self.path), None)  # lengths that were not given are the run's
         ours, theirs = as_json(config), as_json(self.config)
         compared = (meant(config) | meant(self.config)) - set(CHANGEABLE)  # other flags change nothing
         differ = [name for name in ours if name in compared and ours[name] != theirs[name]]
@@ -81,7 +84,7 @@ class RunDirectory:
             )
             raise Refusal(f"--workdir={self.path}: expected the flags of that run, {expected}; got {got}")
         finished = self.summary().epochs if self.summary_path.exists() else 0
-        if config.epochs < finished:
+        if (config.epochs or finished) < finished:
             raise Refusal(f"--workdir={self.path}: expected --epochs >= {finished}, as trained; got {config.epochs}")
 
     def claim(self, config):
@@ -197,6 +200,23 @@ def is_foreign(path):
     return path.name != LOCK and not path.name.startswith(files.PARTIAL)
 
 
+def settled(config, train_images, claims=True):
+    """The TrainConfig with all lengths, and with the path of its run directory, whose name does not depend on lengths
+    that were not given.
+
+    Args:
+      train_images: number of training images, validation images included.
+      claims: whether this process writes the run directory; only then it may have recorded lengths.
+
+    Raises Refusal as `RunDirectory.for_config`.
+    """
+    recorded = {}
+    if claims:
+        run = RunDirectory.for_config(config)
+        config, recorded = dataclasses.replace(config, workdir=str(run.path)), lengths_of(run.path)
+    return with_lengths(config, recorded, train_images)
+
+
 def imported_by(config):
     """The RunDirectory that holds the net of --model=FILE, as imported by this run or --init_from; None for none yet.
 
@@ -218,7 +238,7 @@ def imported_by(config):
 
 def default_path(config):
     """runs/DATASET-MODEL-METHOD-HASH; the hash covers all flags that `RunDirectory.for_config` compares, if they differ
-    from those of a command line without flags."""
+    from those of a command line without flags. Lengths that are not `settled` are None in it."""
     identity = {name: value for name, value in identifying(config).items() if name not in CHANGEABLE}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     model = Path(config.model).stem if names_file(config.model) else config.model.replace(":", ".")

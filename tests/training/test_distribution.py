@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from robust_tf.data.augment import augment
 from robust_tf.data.pipeline import stream
+from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
-from robust_tf.training.distribution import strategy, validation_data
+from robust_tf.training.config import TrainConfig
+from robust_tf.training.distribution import check_batch, strategy, validation_data
 
 # Two replicas need two devices, which TensorFlow must know of before its first operation.
 COMPARES = """
@@ -119,12 +121,12 @@ def test_the_replicas_of_the_workers_validate_every_image_once(monkeypatch, imag
 
 
 def test_one_device_is_no_strategy():
-    assert strategy("mirrored", 128) is tf.distribute.get_strategy()
+    assert strategy("mirrored") is tf.distribute.get_strategy()
 
 
 def test_a_batch_that_cannot_be_shared_out(monkeypatch):
     devices = tf.distribute.get_strategy()
     monkeypatch.setattr(type(devices), "num_replicas_in_sync", 3)
-    monkeypatch.setattr("robust_tf.training.distribution.mirrored", lambda: devices)
+    config = parse(TrainConfig, ["--distribution=mirrored", "--batch_size=128"])
     with pytest.raises(Refusal, match="expected a multiple of the 3 devices with --distribution=mirrored; got 128"):
-        strategy("mirrored", 128)
+        check_batch(devices, config)
