@@ -44,8 +44,8 @@ from robust_tf.training.model import RobustModel
 
 # Flags of bin/train that the arguments net, x and y replace, or that only commands have.
 REPLACED = (
-    "dataset", "data_dir", "image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory", "model",
-    "width", "conv_relu", "input_scaling", "labels", "init_from", "dry_run", "flagfile",
+    "dataset", "data_dir", "image_size", "grey", "test_fraction", "split_seed", "group_by", "skip_unreadable", "memory",
+    "model", "width", "conv_relu", "input_scaling", "labels", "init_from", "dry_run", "flagfile",
 )  # fmt: skip
 FAR = 0.5  # every pixel can become 0.5, so that no net can be more accurate than chance at this radius
 

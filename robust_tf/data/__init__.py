@@ -74,7 +74,9 @@ DATASETS = {
     "folder": DataSet(
         Entry(address="robust_tf.data.image_files:load"), None, None, None, SMALL, FAR,
         normalisation=((0.5,) * 3, (0.25,) * 3), augment=("crop", "flip"),
-        options=("data_dir", "image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory"),
+        options=(
+            "data_dir", "image_size", "grey", "test_fraction", "split_seed", "group_by", "skip_unreadable", "memory",
+        ),
     ),
 }  # fmt: skip
 

@@ -29,7 +29,9 @@ class SweepConfig:
         " a flag that is set twice the later value counts",
     )
     seeds: tuple = flag(
-        listed(whole(0, 2**31 - 1)), "0", "seeds, comma-separated; each combination is trained with each seed"
+        listed(whole(0, 2**31 - 1)),
+        "0",
+        "seeds, comma-separated; each combination is trained with each seed; all are tested on the same images",
     )
     evaluate: tuple = flag(
         MANY,

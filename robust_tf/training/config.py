@@ -65,8 +65,14 @@ class TrainConfig:
     test_fraction: float = flag(
         real(0, 0.9, above=True),
         None,
-        "folder without train/ and test/: fraction of the images of each class that are test images, drawn with --seed;"
-        f" equal images stay on one side; default: {TEST_FRACTION:g}",
+        "folder without train/ and test/: fraction of the images of each class that are test images; equal images stay"
+        f" on one side; default: {TEST_FRACTION:g}",
+    )
+    split_seed: int = flag(
+        whole(0, 2**31 - 1),
+        "0",
+        "folder without train/ and test/: seed with which the test images are drawn; --seed does not change them, so"
+        " that runs of several seeds are tested on the same images",
     )
     group_by: str = flag(
         REGULAR,
@@ -283,7 +289,7 @@ class TrainConfig:
     rho: float = flag(real(0, above=True), "0.001", "initial penalty weight of ADMM")
     rho_max: float = flag(real(0, above=True), "1", "final penalty weight of ADMM; rho grows geometrically to it")
     checkpoint_every: int = flag(whole(1), "1", "epochs between checkpoints")
-    seed: int = flag(whole(0, 2**31 - 1), "0", "seed of all random numbers")
+    seed: int = flag(whole(0, 2**31 - 1), "0", "seed of all random numbers but those of --split_seed")
     distribution: str = flag(
         one_of(("none", "mirrored", "multiworker")),
         "none",

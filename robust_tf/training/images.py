@@ -73,15 +73,15 @@ def check_unseen(flag, run, tested):
     if seen:
         raise Refusal(
             f"--{flag}={run.path}: expected a run that did not train on this run's test images; got {len(seen)} that it"
-            f" trained on, {named(seen)}; the same --seed, --test_fraction and files give the same split"
+            f" trained on, {named(seen)}; the same --split_seed, --test_fraction and files give the same split"
         )
 
 
 def chosen(config, dataset):
     """The OwnImages of a new run; raises Refusal for unreadable files, and for flags that do not fit the folder."""
     listing = listed(config.data_dir)
-    for name in ("test_fraction", "group_by"):
-        if listing.train and getattr(config, name) is not None:
+    for name, unset in (("test_fraction", None), ("split_seed", 0), ("group_by", None)):
+        if listing.train and getattr(config, name) != unset:
             raise Refusal(f"--{name}: expected a folder without train/ and test/ with it; got {config.data_dir}")
     paths = listing.train + listing.test + listing.undivided
     keys = [("film", film) for film in films(paths, config.group_by)] if config.group_by else None
@@ -111,7 +111,7 @@ def divided(config, dataset, listing, digests, keys):
         files = OwnImages(train=train)
     else:
         tied = [[("pixels", digests[path]), *([keys[path]] if keys else ())] for path in digests]
-        train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.seed)
+        train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.split_seed)
         files = OwnImages(train=train, test=test)
     check_classes_left(config, dataset, train, test)
     return files, train, test

@@ -25,6 +25,7 @@ class ImportConfig:
     image_size: tuple = as_in_training("image_size")
     grey: bool = as_in_training("grey")
     test_fraction: float = as_in_training("test_fraction")
+    split_seed: int = as_in_training("split_seed")
     group_by: str = as_in_training("group_by")
     skip_unreadable: bool = as_in_training("skip_unreadable")
     memory: float = as_in_training("memory")

@@ -16,6 +16,7 @@ from robust_tf.export.config import ExportConfig
 from robust_tf.export.tflite import export
 from robust_tf.flags.declare import parse
 from robust_tf.models.load import load_net
+from robust_tf.records.record import write
 from robust_tf.refusal import Refusal
 from robust_tf.report.runs import read_evaluation
 from robust_tf.training.callbacks.progress import EpochReport
@@ -184,6 +185,26 @@ def test_films_stay_together(images):
     assert sum(map(len, films)) == len({path.partition("-")[0] for path in files.train + files.test})
 
 
+def test_seeds_are_tested_on_the_same_images(images, tmp_path):
+    """And a run that drew its split with --seed, before --split_seed was there, resumes with the split it recorded."""
+
+    def chosen(*more):
+        asked = parse(TrainConfig, flags(images, *more))
+        return to_train(asked, described("folder", str(images), (9, 8)))[1]
+
+    assert chosen("--seed=1") == chosen("--seed=2") == chosen("--split_seed=0") != chosen("--split_seed=1")
+    run, old = RunDirectory(tmp_path / "run"), chosen("--split_seed=1")
+    run.path.mkdir()
+    run.claim(parse(TrainConfig, flags(images, "--seed=1")))
+    write(run.images_path, old)
+    record = json.loads((run.path / "config.json").read_text())
+    del record["split_seed"]
+    (run.path / "config.json").write_text(json.dumps(record))
+    assert chosen("--seed=1", f"--workdir={run.path}") == old
+    with pytest.raises(Refusal, match="expected the flags of that run, --split_seed=0; got --split_seed=1"):
+        chosen("--seed=1", "--split_seed=1", f"--workdir={run.path}")
+
+
 def divided(images):
     """The same images in train/ and test/, with one image on both sides."""
     for name in CLASSES:
@@ -199,7 +220,7 @@ def divided(images):
 
 def test_a_folder_that_is_divided_stays_so(images, tmp_path, capsys):
     divided(images)
-    for flag in ("--test_fraction=0.5", "--group_by=x"):
+    for flag in ("--test_fraction=0.5", "--split_seed=1", "--group_by=x"):
         with pytest.raises(Refusal, match=f"{flag.partition('=')[0]}: expected a folder without train/ and test/"):
             trained(images, tmp_path / "run", flag)
     (images / "test" / "red" / "bad.png").write_text("x")
