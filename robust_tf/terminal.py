@@ -1,13 +1,32 @@
-"""Terminal output of the commands: whole tables, progress bars, and silence from libraries."""
+"""Terminal output of the commands: whole tables and lines, progress bars, and silence from libraries."""
 
 import contextlib
 import os
+import re
 import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 WIDE = 10_000  # columns; no table is wider
+SHOWN = 10  # items that a message names
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # also ends of lines, and no UTF-8
+
+
+def escaped(text):
+    """The text with what would end its line, steer the terminal or be no UTF-8 as escapes, such as \\n."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def named(items):
+    """The items in one line, SHOWN of them at most."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(map(escaped, items[:SHOWN])) + more
+
+
+def number_of(number, noun):
+    """ "1 image", "2 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def screen(**options):

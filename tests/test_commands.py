@@ -2,12 +2,18 @@
 
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from robust_tf.commands import run_command
+from robust_tf.data.decode import Unreadable, decoded
 from robust_tf.export.config import ExportConfig
 from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
+from robust_tf.training.config import TrainConfig
 
 
 def test_refusals_of_export():
@@ -49,3 +55,42 @@ def test_refusals_and_help_come_before_tensorflow(command, flag, code):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == f"False {code}"
     assert len(done.stderr.splitlines()) == (1 if code else 0)
+
+
+def in_command(monkeypatch, work):
+    monkeypatch.setattr(sys, "argv", ["train"])
+    run_command("train", TrainConfig, lambda config: None, lambda config: work())
+
+
+def test_warnings_of_the_image_library_are_not_printed(monkeypatch, tmp_path):
+    """On damaged metadata, and on sizes that it still decodes; a size that it does not makes a file unreadable."""
+    image = Image.fromarray(np.zeros((12, 10, 3), np.uint8))
+    image.save(tmp_path / "exif.png", exif=b"Exif\0\0II*\0\x08\0\0\0")
+    image.save(tmp_path / "large.png")
+
+    def caught(path, in_one_command):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            if in_one_command:
+                in_command(monkeypatch, lambda: decoded(path, 3))
+            else:
+                decoded(path, 3)
+        return [each for each in found if "PIL" in each.filename]
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("exif.png", "large.png"):
+        assert caught(tmp_path / name, in_one_command=False)
+        assert not caught(tmp_path / name, in_one_command=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(Unreadable, match="exceeds limit"):
+        decoded(tmp_path / "large.png", 3)
+
+
+def test_a_refusal_is_one_line_whatever_names_it_quotes(monkeypatch, capsys):
+    def refuse():
+        raise Refusal("expected a name; got a\nb \x1b[2J\udcff")
+
+    with pytest.raises(SystemExit) as stopped:
+        in_command(monkeypatch, refuse)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "train: expected a name; got a b \\x1b[2J\\udcff\n"

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import sys
+import warnings
 
 from absl import logging
 
 from robust_tf.flags.declare import help_text, parse
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import busy, quiet
+from robust_tf.terminal import busy, escaped, quiet
 
 
 def run_command(name, Config, check, work):
@@ -22,6 +23,7 @@ def run_command(name, Config, check, work):
         config = parse(Config, sys.argv[1:])
         check(config)
         logging.set_verbosity(logging.ERROR)  # of absl; commands print what a user must know
+        warnings.filterwarnings("ignore", module="PIL")  # on metadata, and on sizes that it still decodes
         with busy("loading TensorFlow"), quiet():
             import tensorflow
             import tf_keras  # noqa: F401
@@ -43,13 +45,13 @@ def one_line(name):
     try:
         yield
     except Refusal as refusal:
-        print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)
+        print(f"{name}: {escaped(' '.join(str(refusal).split()))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of the output, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{name}: {escaped(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import named
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow's other decoders are never called, whatever a file is named
 POOL = ThreadPoolExecutor(os.cpu_count(), "decode")  # Pillow releases the interpreter's lock while it decodes
 BLOCK = 1024  # files that wait for a thread at a time
-SHOWN = 10  # files that a message names
 
 
 class Unreadable(Exception):
@@ -24,11 +24,11 @@ def decoded(path, channels):
     """The PIL image in a file, upright, with 1 (grey) or 3 (RGB) channels; the first frame of an animation.
 
     EXIF orientation is applied. Transparency is dropped: a pixel keeps its colour. 16-bit values lose their low byte.
-    Raises Unreadable.
+    Raises Unreadable, for more than 178,956,970 pixels too, where Pillow suspects an attack.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            ImageOps.exif_transpose(image, in_place=True)
+            image = upright(image)
             if image.mode.startswith("I"):  # convert would clip 16-bit values to 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if "transparency" in image.info:  # otherwise convert may blend, or warn
@@ -40,6 +40,15 @@ def decoded(path, channels):
         raise Unreadable(f"no image in a known format ({', '.join(FORMATS)})") from None
     except Exception as error:  # decoders raise many types: OSError, SyntaxError, ValueError, struct.error, ...
         raise Unreadable(" ".join(f"{error or type(error).__name__}".split())) from None
+
+
+def upright(image):
+    """The image, turned as its EXIF data say; as it is stored where these are damaged."""
+    image.load()  # raises what is wrong with the pixels
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as many types as decoders raise
+        return image
 
 
 def read(path, size, channels):
@@ -84,9 +93,3 @@ def read_all(paths, size, channels, advance=lambda: None):
     if failed:
         raise Refusal(f"--data_dir: expected readable images; got {named(failed)}")
     return images
-
-
-def named(items):
-    """The items in one line, SHOWN of them at most."""
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import escaped, named, number_of
 
 SPLITS = ("train", "test")
 TEST_FRACTION = 0.2  # of the images of a folder without train/ and test/, where the user gives none
@@ -46,8 +47,8 @@ def listed(data_dir):
             " got none"
         )
     root, skipped, found = Path(data_dir), {}, {}
-    sides = SPLITS if any((root / side).is_dir() for side in SPLITS) else ("",)
-    classes = {side: _classes(root / side) for side in sides}
+    sides = _sides(root, _folders(root))
+    classes = {side: _class_names(root / side) for side in sides}
     for side, names in {**classes, "": classes.get("", SPLITS)}.items():
         skipped |= _others(root / side, PurePosixPath(side), names)
     apart = sorted(set(classes[sides[0]]) ^ set(classes[sides[-1]]))
@@ -58,13 +59,16 @@ def listed(data_dir):
         )
     names = classes[sides[0]]
     if len(names) < 2:
-        raise Refusal(f"--data_dir={data_dir}: expected two classes or more, a folder for each; got {len(names)}")
+        raise Refusal(
+            f"--data_dir={data_dir}: expected two classes or more, a folder for each; got {_instead(root / sides[0])}"
+        )
     for side in sides:
         found[side] = []
         for name in names:
-            images, others = _images(root / side / name, PurePosixPath(side) / name)
+            folder = root / side / name
+            images, others = _images(folder, PurePosixPath(side) / name)
             if not images:
-                raise Refusal(f"{root / side / name}: expected images ({', '.join(SUFFIXES)}); got none")
+                raise Refusal(f"{folder}: expected images ({', '.join(SUFFIXES)}); got {_lower_down(folder)}")
             found[side] += images
             skipped |= others
     train, test, undivided = (tuple(found.get(side, ())) for side in (*SPLITS, ""))
@@ -78,23 +82,85 @@ def images_to_train(data_dir, test_fraction):
     return len(listing.train) or sum(count - max(round(fraction * count), 1) for count in by_class)
 
 
-def _classes(folder):
+def _sides(root, folders):
+    """The folders of DIR that hold class folders: train and test, or DIR itself, ""."""
+    there = [side for side in SPLITS if side in folders]
+    other_case = [name for name in folders if name not in SPLITS and name.lower() in SPLITS and _inner(root / name)]
+    if other_case:
+        raise Refusal(f"--data_dir={root}: expected train and test in lower case; got {', '.join(other_case)}")
+    if len(there) == 1:
+        hint = "" if _inner(root / there[0]) else f"; if {there[0]} is a class, its folder needs another name"
+        raise Refusal(
+            f"--data_dir={root}: expected folders train and test with a folder for each class, or neither; got"
+            f" {named(folders)}{hint}"
+        )
+    return SPLITS if there else ("",)
+
+
+def _class_names(folder):
+    names = _folders(folder)
+    for name in names:
+        if escaped(name) != name:
+            raise Refusal(
+                f"--data_dir: expected names of classes in UTF-8, without control characters; got {escaped(name)}"
+            )
+    return names
+
+
+def _folders(folder):
+    """Names of the folders in a folder, but for hidden ones."""
     try:
         names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     except OSError as error:
         raise Refusal(
             f"--data_dir: expected a folder {folder} with one folder per class; got {error.strerror}"
         ) from None
-    for name in names:
-        if not _is_text(name):
-            raise Refusal(f"--data_dir: expected names of classes in UTF-8; got {name.encode(errors='replace')}")
     return tuple(names)
+
+
+def _inner(folder):
+    """{name of a folder in a folder: number of the images in it and below}, for those that have any."""
+    counts = {name: _images_below(folder / name) for name in _folders(folder)}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _images_below(folder):
+    return sum(_suffix(name) in SUFFIXES for _, _, names in os.walk(folder) for name in names if name[0] != ".")
+
+
+def _instead(folder):
+    """What a folder has in place of two class folders."""
+    if single := _folders(folder):
+        inner = _inner(folder / single[0])
+        hint = f", with the folders {named(list(inner))}: is it --data_dir={folder / single[0]}?" if inner else ""
+        return f"1, {single[0]}{hint}"
+    images = sum(_suffix(name) in SUFFIXES for name in os.listdir(folder))
+    return f"none, but {number_of(images, 'image')} in {folder} itself" if images else "none"
+
+
+def _lower_down(folder):
+    """What a class folder has in place of images."""
+    inner = [f"{name} ({number_of(images, 'image')})" for name, images in _inner(folder).items()]
+    return f"folders with images, {named(inner)}: move these to {folder}" if inner else "none"
 
 
 def _others(folder, below, names):
     """{path of each entry of a folder beside those of `names`: why it is skipped}."""
     others = sorted(set(os.listdir(folder)) - set(names))
-    return {str(below / name): "hidden" if name[0] == "." else "not in a class folder" for name in others}
+    return {str(below / name): _why_beside(folder / name) for name in others}
+
+
+def _why_beside(path):
+    if path.name[0] == ".":
+        return "hidden"
+    if not path.is_dir():
+        return "not in a class folder"
+    images = _images_below(path)
+    return _folder_with(images) + (" beside train and test, not used unless you move them there" if images else "")
+
+
+def _folder_with(images):
+    return f"a folder with {number_of(images, 'image')}" if images else "a folder without images"
 
 
 def _images(folder, below):
@@ -102,7 +168,7 @@ def _images(folder, below):
     images, others = [], {}
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            path, reason = str(below / entry.name), _why_skipped(entry)
+            path, reason = str(below / entry.name), _why_skipped(entry, below)
             if reason:
                 others[path] = reason
             else:
@@ -110,15 +176,22 @@ def _images(folder, below):
     return images, others
 
 
-def _why_skipped(entry):
-    """Why an entry of a class folder is no image; "" for an image, as far as its name tells."""
+def _why_skipped(entry, below):
+    """Why an entry of the class folder `below` is no image; "" for an image, as far as its name tells."""
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_dir():
+        images = _images_below(entry.path)
+        return _folder_with(images) + (f", not used unless you move them to {below}" if images else "")
     if not entry.is_file():
         return "not a file"
     if not _is_text(entry.name):
         return "its name is not UTF-8"
-    if entry.name.startswith("."):
-        return "hidden"
-    return "" if Path(entry.name).suffix.lower() in SUFFIXES else "not named as an image"
+    return "" if _suffix(entry.name) in SUFFIXES else "not named as an image"
+
+
+def _suffix(name):
+    return os.path.splitext(name)[1].lower()
 
 
 def _is_text(name):

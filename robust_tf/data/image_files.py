@@ -5,10 +5,10 @@ import os
 import numpy as np
 import psutil
 
-from robust_tf.data.decode import named, read_all
+from robust_tf.data.decode import read_all
 from robust_tf.data.folder import class_of
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import named, progress_bar
 
 GIB = 2**30
 

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from robust_tf.data.decode import named
 from robust_tf.data.folder import class_of
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import named, number_of
 
 
 def split(paths, keys, fraction, seed):
@@ -47,7 +47,7 @@ def split(paths, keys, fraction, seed):
         kinds = sum(bool(counted[label]) for counted in counts)
         raise Refusal(
             f"--data_dir: expected images of class {names[label]} that can be split into training and test images; got"
-            f" {total[label]} images in {kinds} group{'s' * (kinds != 1)} of equal or grouped images"
+            f" {number_of(total[label], 'image')} in {number_of(kinds, 'group')} of equal or grouped images"
         )
     is_test = np.zeros(len(paths), bool)
     is_test[np.concatenate([groups[i] for i in chosen])] = True

@@ -4,12 +4,12 @@ All files are decoded once before anything is trained, so that every unreadable 
 """
 
 from robust_tf.data import described, own_images
-from robust_tf.data.decode import attempted, digest, named
+from robust_tf.data.decode import attempted, digest
 from robust_tf.data.folder import TEST_FRACTION, class_of, listed
 from robust_tf.data.split import films, split
 from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar, screen
+from robust_tf.terminal import named, progress_bar, screen
 from robust_tf.training.inventory import show_files, show_signs
 from robust_tf.training.rundir import RunDirectory
 

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from rich.table import Column, Table
 
 from robust_tf.data.folder import class_of
+from robust_tf.terminal import escaped, number_of
 
 
 def show_files(console, listing, digests, sides, unreadable):
@@ -25,7 +26,7 @@ def show_files(console, listing, digests, sides, unreadable):
     console.print(table)
     for what, paths in (("skipped", listing.skipped), ("unreadable", unreadable)):
         for path, reason in paths.items():
-            console.print(f"{what}: {path.encode(errors='backslashreplace').decode()}: {reason}", soft_wrap=True)
+            console.print(f"{what}: {escaped(path)}: {reason}", soft_wrap=True)
 
 
 def show_signs(console, config, digests, train, test):
@@ -45,14 +46,15 @@ def show_signs(console, config, digests, train, test):
     both = [paths for paths in examples if len(paths) > 1]
     if both:
         console.print(
-            f"warning: the pixels of {len(both)} images are in several classes, such as {' and '.join(both[0][:2])}",
+            f"warning: {number_of(len(both), 'image')} in several classes, by the pixels, such as"
+            f" {' and '.join(map(escaped, both[0][:2]))}",
             soft_wrap=True,
         )
     trained = {digests[path]: path for path in train}
     leaked = [path for path in test if digests[path] in trained]
     if leaked:
         console.print(
-            f"warning: {len(leaked)} test images equal training images, such as {leaked[0]} and"
-            f" {trained[digests[leaked[0]]]}",
+            f"warning: {number_of(len(leaked), 'test image')} with the pixels of training images, such as"
+            f" {escaped(leaked[0])} and {escaped(trained[digests[leaked[0]]])}",
             soft_wrap=True,
         )

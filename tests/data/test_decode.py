@@ -48,6 +48,13 @@ def test_the_orientation_is_applied(tmp_path, orientation, turned):
     np.testing.assert_array_equal(read(path, expected.shape[:2], 3), expected)
 
 
+@pytest.mark.parametrize("exif", [b"garbage garbage", b"II*\0\x08\0\0\0", b"II*\0\x08\0\0\0\x05\0\x12\x01"])
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_damaged_exif_data_leave_an_image_as_it_is(tmp_path, exif, suffix):
+    path = saved(tmp_path / f"a.{suffix}", exif=b"Exif\0\0" + exif, lossless=True)
+    np.testing.assert_array_equal(read(path, (12, 10), 3), PIXELS)
+
+
 def test_transparency_is_dropped_and_16_bits_become_8(tmp_path):
     clear = np.concatenate([PIXELS, np.zeros((12, 10, 1), np.uint8)], -1)
     np.testing.assert_array_equal(read(saved(tmp_path / "a.png", clear), (12, 10), 3), PIXELS)

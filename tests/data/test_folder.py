@@ -9,6 +9,7 @@ from robust_tf.data.folder import listed
 from robust_tf.flags.declare import parse
 from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import named
 from robust_tf.training.config import TrainConfig
 
 COLOURS = {"blue": (0, 0, 250), "red": (250, 0, 0)}
@@ -64,15 +65,21 @@ def test_what_is_no_image_is_listed_with_a_reason(images):
     (red / "notes.txt").write_text("no image")
     (red / "._0.png").write_text("what macOS leaves beside an image")
     (red / "inner").mkdir()
+    write(red / "more" / "deep" / "0.png", (250, 0, 0))
+    write(red / "more" / "1.png", (250, 0, 0))
     (red / b"\xff.png".decode("utf-8", "surrogateescape")).write_text("")
-    (images / "val").mkdir()
+    write(images / "val" / "red" / "0.png", (250, 0, 0))
+    (images / "empty").mkdir()
     (images / "train" / "readme.png").write_text("")
     found = listed(images)
-    assert found.skipped.pop("val") == "not in a class folder"
+    beside = "a folder with 1 image beside train and test, not used unless you move them there"
+    assert found.skipped.pop("val") == beside
+    assert found.skipped.pop("empty") == "a folder without images"
     assert found.skipped.pop("train/readme.png") == "not in a class folder"
     reasons = {path.removeprefix("train/red/"): reason for path, reason in found.skipped.items()}
     assert reasons.pop("\udcff.png") == "its name is not UTF-8"
-    assert reasons == {"notes.txt": "not named as an image", "._0.png": "hidden", "inner": "not a file"}
+    assert reasons.pop("more") == "a folder with 2 images, not used unless you move them to train/red"
+    assert reasons == {"notes.txt": "not named as an image", "._0.png": "hidden", "inner": "a folder without images"}
     assert found.train == tuple(f"train/{name}/{file}" for name in COLOURS for file in ("0.png", "1.jpg", "2.JPEG"))
     assert found.undivided == ()
 
@@ -118,11 +125,42 @@ def test_one_class_is_none(tmp_path, sides):
 
 
 def test_a_folder_of_another_kind(tmp_path):
-    assert "expected two classes or more, a folder for each; got 0" in refusal(tmp_path)
+    assert "expected two classes or more, a folder for each; got none" in refusal(tmp_path)
     assert f"expected a folder {tmp_path}/no " in refusal(tmp_path / "no")
-    (tmp_path / "train").mkdir()
-    assert f"expected a folder {tmp_path}/test" in refusal(tmp_path)
     assert "--data_dir=DIR with DIR/CLASS" in refusal(None)
+
+
+def test_folders_where_they_do_not_belong(tmp_path):
+    """The message says what to do."""
+
+    def folder(name, *paths):
+        for path in paths:
+            write(tmp_path / name / path, (250, 0, 0))
+        return tmp_path / name
+
+    def got(*what):
+        return refusal(folder(*what)).partition("; got ")[2]
+
+    assert got("a", "train/x/0.png", "train/y/0.png", "val/x/0.png") == "train, val"
+    renamed = "plane, train; if train is a class, its folder needs another name"
+    assert got("b", "plane/0.png", "train/0.png") == renamed
+    assert got("c", "Train/x/0.png", "Train/y/0.png", "Test/x/0.png", "Test/y/0.png") == "Test, Train"
+    inner = f"1, images, with the folders x, y: is it --data_dir={tmp_path / 'd' / 'images'}?"
+    assert got("d", "images/x/0.png", "images/y/0.png") == inner
+    lower = f"folders with images, s (2 images): move these to {tmp_path / 'e' / 'x'}"
+    assert got("e", "x/s/0.png", "x/s/1.png", "y/0.png") == lower
+    assert got("f", "0.png", "1.png") == f"none, but 2 images in {tmp_path / 'f'} itself"
+    assert listed(folder("g", "Train/0.png", "plane/0.png")).class_names == ("Train", "plane")
+
+
+def test_control_characters_in_names(tmp_path):
+    """None in a class; in a file they are shown as escapes."""
+    for name in ("a", "b"):
+        write(tmp_path / name / "0\n\x1b[2J.png", (250, 0, 0))
+    found = listed(tmp_path)
+    assert named(found.undivided) == r"a/0\n\x1b[2J.png, b/0\n\x1b[2J.png"
+    write(tmp_path / "c\nd" / "0.png", (250, 0, 0))
+    assert refusal(tmp_path).endswith(r"without control characters; got c\nd")
 
 
 def test_sizes_as_typed():

@@ -66,7 +66,7 @@ def test_a_class_that_cannot_be_split_is_named():
     keys = [["the same"] if class_of(path) == "class1" else [path] for path in paths]
     with pytest.raises(Refusal, match=r"class class1 that can be split .* got 6 images in 1 group of"):
         split(paths, keys, 0.2, 0)
-    with pytest.raises(Refusal, match=r"class class0 .* got 1 images in 1 group of"):
+    with pytest.raises(Refusal, match=r"class class0 .* got 1 image in 1 group of"):
         split(paths_of([1, 6]), alone(paths_of([1, 6])), 0.2, 0)
 
 

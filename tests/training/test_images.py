@@ -155,13 +155,13 @@ def test_evaluation_and_export_stream(images, tmp_path):
 
 
 def test_the_folder_is_shown_before_training(images, capsys):
-    (images / "red" / "notes.txt").write_text("x")
+    (images / "red" / "notes\nold.txt").write_text("x")
     (images / "green" / "cut.jpg").write_bytes((images / "green" / "green0-1.jpg").read_bytes()[:300])
     shutil.copy(images / "red" / "red1-5.jpg", images / "blue" / "blue7-7.jpg")
     with pytest.raises(Refusal, match=r"1 unreadable: green/cut\.jpg \(.*[Tt]runcated.*; --skip_unreadable leaves"):
         dry_run(parse(TrainConfig, flags(images)))
     first = capsys.readouterr().out
-    assert "skipped: red/notes.txt: not named as an image" in first
+    assert r"skipped: red/notes\nold.txt: not named as an image" in first
     assert "unreadable: green/cut.jpg: " in first
     text = shown(images, capsys, "--skip_unreadable")
     rows = {
@@ -174,7 +174,7 @@ def test_the_folder_is_shown_before_training(images, capsys):
     assert sum(map(int, rows["all"][1:3])) == 103
     assert "imbalance: red has" in text
     assert "--class_weights=balanced gives" in text
-    assert "warning: the pixels of 1 images are in several classes, such as " in text
+    assert "warning: 1 image in several classes, by the pixels, such as " in text
 
 
 def test_films_stay_together(images):
@@ -228,7 +228,7 @@ def test_a_folder_that_is_divided_stays_so(images, tmp_path, capsys):
         trained(images, tmp_path / "run", "--epochs=1")
     assert not (tmp_path / "run").exists()
     run = trained(images, tmp_path / "run", "--epochs=1", "--skip_unreadable")
-    assert "test images equal training images, such as test/" in capsys.readouterr().out
+    assert "with the pixels of training images, such as test/" in capsys.readouterr().out
     assert run.images.test is None
     record = read_evaluation(evaluate(parse(EvaluateConfig, [f"--workdir={run.path}", "--attacks=fgsm"])))
     assert record.num_images == 13
