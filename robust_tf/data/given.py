@@ -36,13 +36,7 @@ def as_array(values, name, what):
 
 def check_forms(x, y, image_shape, num_classes):
     """Raises Refusal unless types and shapes fit; x, y: arrays, tensors or TensorSpecs of a batch or of all images."""
-    kind, shape = tf.as_dtype(x.dtype), tuple(x.shape)
-    if not (kind.is_floating or kind == tf.uint8):
-        raise Refusal(f"x: expected pixels as uint8, or as floats in [0, 1]; got {kind.name}")
-    if len(shape) != 1 + len(image_shape) or any(
-        None not in (size, needed) and size != needed for size, needed in zip(shape[1:], image_shape)
-    ):
-        raise Refusal(f"x: expected images of shape {(None, *image_shape)}; got {shape}")
+    check_image_form(x, image_shape)
     if tf.TensorShape(y.shape).rank is None:
         return  # see `class_numbers`
     kind, shape = tf.as_dtype(y.dtype), tuple(y.shape)
@@ -53,19 +47,38 @@ def check_forms(x, y, image_shape, num_classes):
         raise Refusal(f"y: expected integer labels; got {kind.name}")
 
 
+def check_image_form(x, image_shape):
+    """Raises Refusal unless type and shape of x, an array, tensor or TensorSpec, are those of images."""
+    kind, shape = tf.as_dtype(x.dtype), tf.TensorShape(x.shape)
+    if not (kind.is_floating or kind == tf.uint8):
+        raise Refusal(f"x: expected pixels as uint8, or as floats in [0, 1]; got {kind.name}")
+    if shape.rank is None:
+        raise Refusal(f"x: expected images of shape {(None, *image_shape)}; got tensors whose shape is not known")
+    if shape.rank != 1 + len(image_shape) or any(
+        None not in (size, needed) and size != needed for size, needed in zip(shape[1:], image_shape)
+    ):
+        raise Refusal(f"x: expected images of shape {(None, *image_shape)}; got {tuple(shape)}")
+
+
 def check_values(x, y, num_classes):
     """Raises Refusal unless the arrays x and y, whose forms fit, are pixels and labels."""
-    x, y = np.asarray(x), np.asarray(y)
-    if x.dtype != np.uint8 and x.size:
-        low, high = float(x.min()), float(x.max())
-        if not (low >= 0 and high <= 1):  # NaN too
-            hint = "; divide by 255, or give uint8" if low >= 0 and 1 < high <= 255 else ""
-            raise Refusal(f"x: expected pixels in [0, 1]; got values from {low:g} to {high:g}{hint}")
+    check_pixels(x)
+    y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == num_classes:
         if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
             raise Refusal("y: expected one-hot labels, each row with a single 1; got other rows")
     elif y.size and not (y.min() >= 0 and y.max() < num_classes):
         raise Refusal(f"y: expected labels from 0 to {num_classes - 1}, the net's classes; got {y.min()} to {y.max()}")
+
+
+def check_pixels(x):
+    """Raises Refusal unless the array x, uint8 or floats, holds pixels."""
+    x = np.asarray(x)
+    if x.dtype != np.uint8 and x.size:
+        low, high = float(x.min()), float(x.max())
+        if not (low >= 0 and high <= 1):  # NaN too
+            hint = "; divide by 255, or give uint8" if low >= 0 and 1 < high <= 255 else ""
+            raise Refusal(f"x: expected pixels in [0, 1]; got values from {low:g} to {high:g}{hint}")
 
 
 def class_numbers(y, num_classes):

@@ -36,13 +36,14 @@ class RobustModel(keras.Model):
     `keras.models.load_model` reads in its safe mode. They leave out the constraint with its state, such as ADMM's Z and
     U: the loaded model trains without it. Continue a compression from a run directory of bin/train.
 
-    Raises Refusal, one line, for arguments, images, labels or weights that do not fit. Values are checked of arrays,
-    and of the first batch of a tf.data.Dataset.
+    Raises Refusal, one line, for arguments, images, labels or weights that do not fit: of arrays before anything else,
+    of batches (a tf.data.Dataset, Sequence or generator) as each is read. Of a distributed data set only the shapes are
+    checked.
 
-    Args:
+    Args: numbers may be text, as for bin/train: eps="8/255".
       net: Keras model, images -> logits.
       eps, steps, alpha, norm, starts: the training attack, see `attacks.pgd`; eps and steps become variables, which
-        schedules may change.
+        schedules may change. starts: names, or one text, "uniform,stripes"; () starts at the image.
       single_step: FGSM-RS (Wong et al., arXiv 2001.03994) in place of PGD: one gradient step of 1.25 eps.
       loss: name in LOSSES.
       adv_weight: weight of the adversarial loss in [0, 1]; 0 trains on clean images alone.
@@ -57,38 +58,40 @@ class RobustModel(keras.Model):
         self,
         net: keras.Model,
         *,
-        eps: float,
+        eps: float | str,
         steps: int = 7,
-        alpha: float | None = None,
+        alpha: float | str | None = None,
         norm: str = "linf",
-        starts: Sequence[str] = ("uniform",),
+        starts: Sequence[str] | str = ("uniform",),
         single_step: bool = False,
         loss: str = "mix",
-        adv_weight: float = 0.9,
-        beta: float = 6.0,
-        validation_eps: float | None = None,
+        adv_weight: float | str = 0.9,
+        beta: float | str = 6.0,
+        validation_eps: float | str | None = None,
         validation_steps: int = 10,
         constraint: WeightConstraint | None = None,
         seed: int = 0,
         first_step: int = 0,
     ):
         checks.check_net(net)
-        checks.check_attack(eps, norm, steps, alpha, starts, loss, adv_weight, beta, validation_eps, validation_steps)
+        given = checks.settings(
+            eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, loss=loss, adv_weight=adv_weight, beta=beta,
+            validation_eps=validation_eps, validation_steps=validation_steps, seed=seed, first_step=first_step,
+        )  # fmt: skip
+        known, attacks = LOSSES[given["loss"]], {name: given[name] for name in ("alpha", "norm", "starts")}
         super().__init__(name=f"robust_{net.name}")
         self.net = net
-        self.eps = tf.Variable(eps, trainable=False, dtype=tf.float32, name="eps")
-        self.steps = tf.Variable(steps, trainable=False, dtype=tf.int32, name="steps")
-        known, self.loss_name = LOSSES[loss], loss
-        self.objective, self.certifies = known.resolve(), known.certifies
-        self.trains_on_clean = adv_weight < 1 or known.uses_clean
-        starts = starts if known.starts is None else known.starts
-        self.attack = {"alpha": alpha, "norm": norm, "starts": starts}
+        self.eps = tf.Variable(given["eps"], trainable=False, dtype=tf.float32, name="eps")
+        self.steps = tf.Variable(given["steps"], trainable=False, dtype=tf.int32, name="steps")
+        self.loss_name, self.objective, self.certifies = given["loss"], known.resolve(), known.certifies
+        self.adv_weight, self.beta = given["adv_weight"], given["beta"]
+        self.trains_on_clean = self.adv_weight < 1 or known.uses_clean
+        self.attack = attacks if known.starts is None else {**attacks, "starts": known.starts}
         self.single_step = single_step
-        self.adv_weight, self.beta = adv_weight, beta
         self.validation_attack = {
-            "eps": eps if validation_eps is None else validation_eps,
-            "steps": validation_steps,
-            "norm": norm,
+            "eps": given["eps"] if given["validation_eps"] is None else given["validation_eps"],
+            "steps": given["validation_steps"],
+            "norm": given["norm"],
         }
         self.constraint = constraint or WeightConstraint()
         self.constraint_state = self.constraint.state  # tracked, for checkpoints
@@ -96,8 +99,7 @@ class RobustModel(keras.Model):
         self.forward = _as_function(training_form(net))
         self.attacked = _as_function(inference_form(self.constraint.attacked or net))
         self.bounds = functools.partial(worst_logits, training_form(self.constraint.bounded or net))
-        self.seed = seed
-        self.first_step = first_step
+        self.seed, self.first_step = given["seed"], given["first_step"]
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss", "penalty")
         names += ("certified_accuracy",) if self.certifies else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -107,8 +109,9 @@ class RobustModel(keras.Model):
 
         With `sample_weight` or `class_weight` it gets them as its third argument, as Keras' losses do.
         """
-        loss = loss or CrossEntropy()
-        checks.check_loss(loss)
+        loss = CrossEntropy() if loss is None else loss
+        if not isinstance(loss, CrossEntropy):
+            checks.check_loss(loss, self.net.output_shape[-1])
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         # The optimiser averages only trained weights; batch statistics of other weights would not fit those averages.
         statistics = [w for w in self.net.non_trainable_weights if "/moving_" in w.name]
@@ -154,18 +157,43 @@ class RobustModel(keras.Model):
         return self.net(pixels(inputs), training=training)
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
-        """As Keras' fit; raises Refusal before the first training step."""
-        checks.check_data(self.net, x, y, sample_weight, class_weight)
-        checks.check_validation(self.net, kwargs.get("validation_data"))
-        with checks.while_tracing(self):
+        """As Keras' fit; raises Refusal before the first training step, or at the batch that does not fit."""
+        x = checks.checked(self.net, x, y, sample_weight, class_weight)
+        if "validation_data" in kwargs:
+            kwargs["validation_data"] = checks.validation(self.net, kwargs["validation_data"])
+        with checks.one_line(self):
             return super().fit(x, y, *args, class_weight=class_weight, sample_weight=sample_weight, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
-        """As Keras' evaluate; raises Refusal before the first batch."""
+        """As Keras' evaluate; raises Refusal before the first batch, or at the batch that does not fit."""
         if not kwargs.get("_use_cached_eval_dataset"):  # fit has checked its validation data
-            checks.check_data(self.net, x, y, sample_weight)
-        with checks.while_tracing(self):
+            x = checks.checked(self.net, x, y, sample_weight)
+        with checks.one_line(self):
             return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As Keras' predict: logits [N, K]; raises Refusal as `evaluate` does."""
+        x = checks.checked(self.net, x, labelled=False)
+        with checks.one_line(self):
+            return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        """As Keras' train_on_batch; raises Refusal before the training step."""
+        checks.checked(self.net, x, y, sample_weight, class_weight)
+        with checks.one_line(self):
+            return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """As Keras' test_on_batch; raises Refusal before the batch is seen."""
+        checks.checked(self.net, x, y, sample_weight)
+        with checks.one_line(self):
+            return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def predict_on_batch(self, x):
+        """As Keras' predict_on_batch: logits [B, K]; raises Refusal before the batch is seen."""
+        checks.checked(self.net, x, labelled=False)
+        with checks.one_line(self):
+            return super().predict_on_batch(x)
 
     def get_config(self):
         if self.constraint.trained is not None:

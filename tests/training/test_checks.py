@@ -98,11 +98,36 @@ FITS = {
         lambda x, y: {"x": tf.data.Dataset.from_tensor_slices((x * 255, y)).batch(8), "y": None},
         r"x: expected pixels in \[0, 1\]",
     ),
+    "empty": (lambda x, y: {"x": tf.data.Dataset.from_tensor_slices((x[:0], y[:0])), "y": None}, "got an empty one"),
+    "ragged": (
+        lambda x, y: {"x": tf.data.Dataset.from_tensors((tf.RaggedTensor.from_tensor(x), y)), "y": None},
+        "x: expected a data set of tensors; got RaggedTensorSpec",
+    ),
+    "no labels": (lambda x, y: {"x": tf.data.Dataset.from_tensors(x), "y": None}, "y: expected labels; got none"),
     "generator": (
         lambda x, y: {"x": iter([((x * 255).astype(np.int32), y)] * 3), "y": None, "steps_per_epoch": 1},
         "x: expected pixels as uint8",
     ),
+    "sequence": (lambda x, y: {"x": Batches([(x, y + 3)]), "y": None}, "y: expected labels from 0 to 2"),
+    "weights of a batch": (
+        lambda x, y: {"x": Batches([(x, y, np.full(8, np.nan))]), "y": None},
+        "sample_weight: expected finite weights >= 0",
+    ),
 }
+
+
+class Batches(keras.utils.Sequence):
+    def __init__(self, batches):
+        self.batches, self.ended = batches, 0
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+    def on_epoch_end(self):
+        self.ended += 1
 
 
 @pytest.mark.parametrize("mistake", FITS)
@@ -115,25 +140,108 @@ def test_data_that_does_not_fit_is_refused_in_one_line(small_net, small_images, 
     assert "\n" not in str(refusal.value)
     for ours, theirs in zip(before, small_net.get_weights()):
         np.testing.assert_array_equal(ours, theirs)
-    if mistake == "generator":  # it is seen only while Keras traces a step, which must leave nothing half-made
-        model.fit(x, y, verbose=0)
+
+
+def later(kind, good, bad):
+    """Two batches, of which only the second does not fit."""
+    if kind == "generator":
+        return (batch for batch in (good, bad))
+    if kind == "sequence":
+        return Batches([good, bad])
+    return tf.data.Dataset.from_generator(
+        lambda: iter([good, bad]), output_signature=tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in good)
+    )
+
+
+@pytest.mark.parametrize("kind", ["data set", "generator", "sequence"])
+@pytest.mark.parametrize("call", ["fit", "evaluate", "predict", "validation"])
+def test_each_batch_is_checked(small_net, small_images, kind, call):
+    x, y = small_images
+    model = model_of(small_net)
+    model.fit(later(kind, (x, y), (x / 2, y)), verbose=0)
+    calls = {
+        "fit": lambda data: model.fit(data, verbose=0),
+        "evaluate": lambda data: model.evaluate(data, verbose=0),
+        "predict": lambda data: model.predict(data, verbose=0),
+        "validation": lambda data: model.fit(x, y, verbose=0, validation_data=data),
+    }
+    wrong = (x * 255, y) if call == "predict" else (x, y + 3)
+    with pytest.raises(
+        Refusal, match=r"^x: expected pixels.*255" if call == "predict" else "^y: expected labels from"
+    ) as r:
+        calls[call](later(kind, (x, y), wrong))
+    assert "\n" not in str(r.value)
+    calls[call](later(kind, (x, y), (x, y)))  # the model can be used again
+
+
+def test_a_sequence_hears_of_the_end_of_epochs(small_net, small_images):
+    data = Batches([small_images])
+    model_of(small_net).fit(data, epochs=2, verbose=0)
+    assert data.ended == 2
+
+
+BATCH_CALLS = {
+    "train_on_batch": lambda model, x, y: model.train_on_batch(x, y),
+    "test_on_batch": lambda model, x, y: model.test_on_batch(x, y),
+    "predict_on_batch": lambda model, x, y: model.predict_on_batch(x),
+    "predict": lambda model, x, y: model.predict(x, verbose=0),
+}
+
+
+@pytest.mark.parametrize("call", BATCH_CALLS)
+def test_single_batches_and_predictions_are_checked(small_net, stored, call):
+    x, y = stored
+    called = BATCH_CALLS[call]
+    expected = called(model_of(small_net), x / 255, y)
+    model = model_of(small_net)  # as random starts depend on the step
+    np.testing.assert_allclose(called(model, x, np.eye(3)[y]), expected, atol=1e-5)
+    wrong = [(x.astype(float), y, "divide by 255"), (x.astype(int), y, "uint8"), (x[..., :1], y, "images of shape")]
+    wrong += [] if call.startswith("predict") else [(x, y + 1, "from 0 to 2"), (x, y[:3], "as many labels")]
+    for images, labels, message in wrong:
+        with pytest.raises(Refusal, match=message) as refusal:
+            called(model, images, labels)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(Refusal, match="class_weight: expected"):
+        model.train_on_batch(x, y, class_weight={0: 1.0})
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"eps": 8}, "eps: expected a number in [0, 1], in pixels of [0, 1]; got 8; did you mean 8/255?"),
-        ({"eps": float("nan")}, "eps: expected a number in [0, 1], in pixels of [0, 1]; got nan"),
+        (
+            {"eps": 8},
+            "eps: expected a number or fraction in [0, 1], in pixels of [0, 1]; got 8; did you mean 8/255?",
+        ),
+        ({"eps": float("nan")}, "eps: expected a number or fraction in [0, inf); got 'nan'"),
+        ({"eps": "8/256/1"}, "eps: expected a number or fraction in [0, inf); got '8/256/1'"),
+        ({"eps": None}, "eps: expected a number or fraction in [0, inf); got 'None'"),
+        ({"eps": np.zeros(2)}, "eps: expected a number or fraction in [0, inf); got"),
         ({"norm": "l3"}, "norm: expected one of linf, l2; got 'l3'"),
         ({"loss": "trade"}, "loss: expected one of mix, trades, ibp; got 'trade'; did you mean trades?"),
-        ({"adv_weight": 2}, "adv_weight: expected a number in [0, 1]; got 2"),
-        ({"steps": 1.5}, "steps: expected an integer >= 0; got 1.5"),
+        (
+            {"starts": "unifrom"},
+            "starts: expected comma-separated, each once: one of uniform, stripes",
+        ),
+        ({"starts": ["uniform", 3]}, "starts: expected comma-separated, each once: one of"),
+        ({"adv_weight": 2}, "adv_weight: expected a number or fraction in [0, 1]; got '2'"),
+        ({"steps": 1.5}, "steps: expected an integer >= 0; got '1.5'"),
+        ({"seed": -1}, "seed: expected an integer >= 0; got '-1'"),
     ],
 )
 def test_arguments_that_do_not_fit(small_net, arguments, message):
     with pytest.raises(Refusal) as refusal:
         RobustModel(small_net, **{"eps": 0.1, **arguments})
     assert str(refusal.value).startswith(message)
+    assert "\n" not in str(refusal.value)
+
+
+def test_numbers_and_names_may_be_text_as_on_a_command_line(small_net):
+    model = RobustModel(small_net, eps="8/255", alpha="1/255", starts="stripes,uniform", validation_eps="4/255")
+    assert float(model.eps) == pytest.approx(8 / 255)
+    assert model.attack == {"alpha": 1 / 255, "norm": "linf", "starts": ("stripes", "uniform")}
+    assert model.validation_attack["eps"] == 4 / 255
+    assert RobustModel(small_net, eps=0.1, starts="uniform").attack["starts"] == ("uniform",)
+    assert RobustModel(small_net, eps=np.float32(0.5), starts=()).attack["starts"] == ()
 
 
 def test_probabilities_are_refused(small_net, small_images):
@@ -142,9 +250,32 @@ def test_probabilities_are_refused(small_net, small_images):
     hidden = keras.Model(small_net.inputs, tf.nn.softmax(small_net.output))
     hidden = keras.Model(hidden.inputs, keras.layers.Activation("linear")(hidden.output))
     with pytest.raises(Refusal, match="net: expected logits; got probabilities"):
-        model_of(hidden).fit(*small_images, verbose=0)
-    with pytest.raises(Refusal, match="loss: expected a function of labels and logits"):
-        RobustModel(small_net, eps=0.1).compile(loss="sparse_categorical_crossentropy")
+        RobustModel(hidden, eps=0.1)
+    pooled = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3), keras.layers.Lambda(tf.nn.softmax)]
+    of_any_size = RobustModel(keras.Sequential([keras.Input((None, None, 2)), *pooled]), eps=0.1)
+    of_any_size.compile()
+    with pytest.raises(Refusal, match="net: expected logits; got probabilities"):
+        of_any_size.fit(*small_images, verbose=0)
+
+
+LOSS = keras.losses
+LOSSES_THAT_DO_NOT_FIT = {
+    "name": "sparse_categorical_crossentropy",
+    "class": LOSS.SparseCategoricalCrossentropy,
+    "one-hot": LOSS.CategoricalCrossentropy(from_logits=True),
+    "of probabilities": LOSS.SparseCategoricalCrossentropy(),
+    "of numbers": LOSS.MeanSquaredError(),
+    "each image": LOSS.SparseCategoricalCrossentropy(from_logits=True, reduction="none"),
+    "upside down": lambda y, z: -LOSS.sparse_categorical_crossentropy(y, z, from_logits=True)[0],
+    "raises": lambda y, z: tf.matmul(z, z),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES_THAT_DO_NOT_FIT)
+def test_losses_that_do_not_fit_are_refused(small_net, loss):
+    with pytest.raises(Refusal, match=r"^loss: expected") as refusal:
+        RobustModel(small_net, eps=0.1).compile(loss=LOSSES_THAT_DO_NOT_FIT[loss])
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_loss_without_weights(small_net, small_images):
