@@ -9,6 +9,7 @@ from robust_tf.attacks import ATTACKS, STARTS
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import MODES, SEQUENCES
 from robust_tf.export import FORMATS
+from robust_tf.flags.kinds import offered
 from robust_tf.models import MODELS
 from robust_tf.projections import PROJECTIONS
 from robust_tf.training import LOSSES, TRAINING_ATTACKS
@@ -37,7 +38,7 @@ def table(name):
     _, flag, registry = TABLES[name]
     rows = [
         (f"`{key}`", summary(entry).replace("|", "\\|"), " ".join(f"`--{each}`" for each in entry.options))
-        for key, entry in registry.items()
+        for key, entry in ((key, registry[key]) for key in offered(registry))
     ]
     lines = [f"| `{flag}` | what it is | further flags |", "|---|---|---|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

@@ -16,11 +16,13 @@ class Format(Entry):
     agreement: smallest allowed fraction of images that the file classifies as the Keras net does.
     tolerance: largest allowed |logit difference|, relative to the largest |logit|.
     compact: whether the smaller, equivalent net is converted (`export.compact`, `export.columns`).
+    ranges: whether the representative images determine the ranges of its integers.
     """
 
     agreement: float
     tolerance: float
     compact: bool = False
+    ranges: bool = False
 
 
 EXACT = {"agreement": 0.999, "tolerance": 1e-4}
@@ -40,6 +42,7 @@ FORMATS = {
     "int8": format_with(
         "int8",
         **ROUGH,
+        ranges=True,
         summary="weights, activations, input and output in 8-bit integers, with ranges from training images",
     ),
     "sparse": format_with(
@@ -48,6 +51,6 @@ FORMATS = {
     "compact": format_with(
         "float32", **EXACT, compact=True, summary="float32, of an equivalent, smaller net without unused channels"
     ),
-    "compact-int8": format_with("int8", **ROUGH, compact=True, summary="int8, of the smaller net"),
+    "compact-int8": format_with("int8", **ROUGH, compact=True, ranges=True, summary="int8, of the smaller net"),
     "compact-sparse": format_with("sparse", **EXACT, compact=True, summary="sparse, of the smaller net"),
 }

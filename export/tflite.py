@@ -166,7 +166,12 @@ def export_net(net, path, name, images):
     try:
         replace(path, write_checked)
     except (*FAILURES, OSError) as error:
-        raise Refusal(f"{path}: expected a {name} file that agrees with the net; got {in_one_line(error)}") from error
+        few = FORMATS[name].ranges and len(images) < REPRESENTATIVE
+        hint = f" (its ranges come from {len(images)} images; up to {REPRESENTATIVE} are used)" if few else ""
+        raise Refusal(
+            f"{path}: expected a file of format {name} that agrees with the net on the images; got none:"
+            f" {in_one_line(error)}{hint}"
+        ) from error
     return tuple(compared)
 
 

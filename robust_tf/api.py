@@ -28,7 +28,8 @@ from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.evaluation.settings import check_classes, radius
 from robust_tf.export import FORMATS, benchmark_tflite
 from robust_tf.export.tflite import export_net
-from robust_tf.flags.kinds import one_of
+from robust_tf.flags.kinds import offered, one_of
+from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.flags.text import from_keywords
 from robust_tf.models.own import are_probabilities, check, check_flat, check_logits, refusing
 from robust_tf.records.benchmark import Timing
@@ -39,7 +40,7 @@ from robust_tf.terminal import progress_bar, sequence_progress
 from robust_tf.training.arrays import train_net
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.lengths import default_batch_size, default_epochs
-from robust_tf.training.methods import METHODS
+from robust_tf.training.methods import ALIASES, METHODS
 from robust_tf.training.model import RobustModel
 
 # Flags of bin/train that the arguments net, x and y replace, or that only commands have.
@@ -65,7 +66,8 @@ def train(
     Args:
       eps: radius of the attack in pixels of [0, 1]; a number, or text such as "8/255".
       method: "da", adversarial training, or "natural".
-      workdir: folder for history.csv and checkpoints, from which the same call resumes; None: a temporary one.
+      workdir: folder for history.csv and checkpoints, from which the same call resumes, and one with more epochs goes
+        on; None: a temporary one.
       flags: any other flag of bin/train (`bin/train --help`) as a keyword, such as epochs, steps, loss, optimizer,
         learning_rate, batch_size or seed; with the same defaults, but without augmentation.
 
@@ -100,18 +102,19 @@ def compress(
     return _trained(net, x, y, True, ratio=ratio, eps=eps, method=method, workdir=workdir, **flags)
 
 
-def _trained(net, x, y, compresses, workdir=None, **flags):
+def _trained(net, x, y, compresses, method, workdir=None, **flags):
+    fitting = [name for name in offered(METHODS) if METHODS[name].compresses == compresses]
+    if ALIASES.get(str(method), method) not in fitting:
+        other = "; did you mean compress?", "; did you mean train?"
+        hint = other[compresses] if method in offered(METHODS) else did_you_mean(str(method), fitting)
+        raise Refusal(f"method: expected one of {', '.join(fitting)}; got {method!r}{hint}")
     for name in REPLACED:
         if name in flags:
             raise Refusal(f"{name}: expected net, x and y in place of this flag; got {flags[name]!r}")
     net, images, labels = _checked(net, x, y)
     lengths = {"batch_size": default_batch_size(len(images))}
     lengths["epochs"] = default_epochs(len(images), lengths["batch_size"])
-    config = from_keywords(TrainConfig, workdir=workdir and str(workdir), **{**lengths, **flags})
-    if METHODS[config.method].compresses != compresses:
-        fitting = [name for name, method in METHODS.items() if method.compresses == compresses]
-        other = "train" if compresses else "compress"
-        raise Refusal(f"method: expected one of {', '.join(fitting)}; got {config.method!r}; did you mean {other}?")
+    config = from_keywords(TrainConfig, method=method, workdir=workdir and str(workdir), **{**lengths, **flags})
     if config.distribution == "multiworker":
         raise Refusal("distribution: expected none or mirrored; got multiworker, which bin/train supports")
     return train_net(config, net, images, labels)

@@ -58,9 +58,24 @@ def test_train_returns_a_trained_copy_and_resumes(small_net, images, tmp_path):
     for ours, others, same in zip(net.get_weights(), again.get_weights(), resumed.get_weights()):
         np.testing.assert_allclose(ours, others, atol=1e-5)
         np.testing.assert_array_equal(ours, same)
-    for other in ({"seed": 1}, {"x": x[::-1]}):
-        with pytest.raises(Refusal, match="expected the flags, net and images of the call that made it; got others"):
+    for other, message in (
+        ({"seed": 1}, r"expected the flags of the call that made it, seed=\(default\); got seed=1"),
+        ({"x": x[::-1]}, "expected the net and images of the call that made it; got others"),
+        ({"epochs": 1}, "expected epochs >= 2, as trained; got 1"),
+    ):
+        with pytest.raises(Refusal, match=message):
             robust_tf.train(small_net, **{"x": x, "y": y, **call, **other})
+
+
+def test_more_epochs_continue_a_finished_call(small_net, images, tmp_path):
+    call = {**FEW, "eps_schedule": "0:0.05", "workdir": tmp_path / "run"}  # by default it stretches to the new length
+    robust_tf.train(small_net, *images, **call)
+    (tmp_path / "run" / "checkpoints" / "dense-from-0" / "final-2.weights.h5").stat()
+    longer = robust_tf.train(small_net, *images, **{**call, "epochs": 3})
+    assert [row.epoch for row in read_history(tmp_path / "run" / "history.csv")] == [0, 1, 2]
+    at_once = robust_tf.train(small_net, *images, **{**call, "epochs": 3, "workdir": None})
+    for ours, theirs in zip(longer.get_weights(), at_once.get_weights()):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_compress_keeps_the_fraction(small_net, images):
@@ -130,8 +145,15 @@ def test_export_and_benchmark(linear, tmp_path):
     content = path.read_bytes()
     odd = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4, use_bias=False)])
     odd.layers[-1].kernel.assign(np.full((16, 4), np.nan, np.float32))
-    with pytest.raises(Refusal, match="expected a float32 file that agrees with the net; got in"):
+    with pytest.raises(
+        Refusal, match="expected a file of format float32 that agrees with the net on the images; got none: in "
+    ):
         robust_tf.export_tflite(odd, path, images=x)
+    few = (
+        r"expected a file of format int8 that .*; got none: .* \(its ranges come from 12 images; up to 200 are used\)$"
+    )
+    with pytest.raises(Refusal, match=few):
+        robust_tf.export_tflite(odd, path, images=x, format="int8")
     assert path.read_bytes() == content
     assert [each.name for each in tmp_path.iterdir()] == ["net.tflite"]
 
@@ -145,9 +167,20 @@ MISTAKES = {
     "flag": (lambda n, x, y: api.train(n, x, y, eps=0.1, epoch=3), "got --epoch; did you mean --epochs?"),
     "method": (
         lambda n, x, y: api.train(n, x, y, eps=0.1, method="admm"),
-        "method: expected one of natural, da, none;",
+        "method: expected one of natural, da; got 'admm'; did you mean compress?",
     ),
-    "dense": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=0.1, method="da"), "--ratio: expected --method"),
+    "misspelt": (
+        lambda n, x, y: api.train(n, x, y, eps=8, method="natrual", ratio=2),
+        "method: expected one of natural, da; got 'natrual'; did you mean natural?",
+    ),
+    "none": (
+        lambda n, x, y: api.train(n, x, y, eps=0.1, method="none"),
+        "method: expected one of natural, da; got 'none'",
+    ),
+    "dense": (
+        lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=0.1, method="da"),
+        "method: expected one of nap, ap, alr, l0, admm, atmc; got 'da'; did you mean train?",
+    ),
     "ratio": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=2), r"--ratio=2: expected a number .* in \(0, 1\]"),
     "data": (lambda n, x, y: api.train(n, x, y, eps=0.1, dataset="mnist"), "dataset: expected net, x and y in place"),
     "batch": (

@@ -5,7 +5,7 @@ import textwrap
 
 from absl import flags
 
-from robust_tf.flags.kinds import MANY, SWITCH
+from robust_tf.flags.kinds import MANY, SWITCH, offered
 from robust_tf.flags.meaning import idle, in_words, reason, selectors
 from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.refusal import Refusal
@@ -89,7 +89,7 @@ def help_text(Config):
 
 def summaries(options):
     """ "name: summary" of each entry of a registry that has one."""
-    found = {name: getattr(entry, "summary", "") for name, entry in options.items()}
+    found = {name: getattr(options[name], "summary", "") for name in offered(options)}
     return [f"{name}: {summary}" for name, summary in found.items() if summary]
 
 

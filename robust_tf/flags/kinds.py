@@ -37,7 +37,7 @@ class Kind(flags.ArgumentParser):
     def suggestion(self, argument):
         """What the first part that is no name may have meant."""
         unknown = [part for part in argument.split(",") if part not in self.names]
-        return did_you_mean(unknown[0], self.names) if unknown else ""
+        return did_you_mean(unknown[0], offered(self.names)) if unknown else ""
 
     def flag_type(self):
         return self.expected
@@ -68,7 +68,12 @@ def one_of(names, aliases=()):
         text = aliases.get(text, text)
         return text if text in names else None
 
-    return Kind(lambda: f"one of {', '.join(names)}", read, names=names)
+    return Kind(lambda: f"one of {', '.join(offered(names))}", read, names=names)
+
+
+def offered(names):
+    """The names that messages and help texts list: all but those of entries that another command is for."""
+    return [name for name in names if not isinstance(names, dict) or getattr(names[name], "offered", True)]
 
 
 def listed(kind):

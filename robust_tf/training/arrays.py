@@ -16,7 +16,7 @@ from robust_tf.refusal import Refusal
 from robust_tf.training.distribution import check_batch, strategy, validation_data
 from robust_tf.training.fit import TrainingSetup
 from robust_tf.training.run import check_trainable, delivered, train_stages
-from robust_tf.training.rundir import RunDirectory, is_foreign
+from robust_tf.training.rundir import CHANGEABLE, RunDirectory, is_foreign
 
 CALL = "call.json"
 
@@ -25,7 +25,8 @@ def train_net(config, net, x, y):
     """A copy of `net`, trained as `config` says; `net` keeps its weights.
 
     A fifth of the images, at most 2000, are held out for validation, as in bin/train. With config.workdir the folder
-    gets the files of a run, history.csv and checkpoints among them, from which the same call resumes.
+    gets the files of a run, history.csv and checkpoints among them, from which the same call resumes. As with
+    bin/train, a call with more epochs continues a finished one, and one with fewer is refused.
 
     Args:
       config: TrainConfig; its flags of data sets and nets do not matter.
@@ -60,20 +61,38 @@ def folder(config, net, x, y):
     run, call = RunDirectory(config.workdir), identity(config, net, x, y)
     source = run.path / CALL
     if source.exists():
-        if read_json(source) != call:
-            raise Refusal(
-                f"--workdir={run.path}: expected the flags, net and images of the call that made it; got others"
-            )
+        check_same(source, call, config.epochs)
     elif run.path.exists() and (not run.path.is_dir() or any(is_foreign(path) for path in run.path.iterdir())):
         raise Refusal(f"--workdir={run.path}: expected the folder of the same call, or an empty or new one; got files")
     with run.locked():
-        write_text(source, json_text(call))
+        if not source.exists():
+            write_text(source, json_text(call))
         yield run
+        write_text(source, json_text({**call, "epochs": config.epochs}))
+
+
+def check_same(source, call, epochs):
+    """Raises Refusal unless the call in the file `source` is `call`, with at most as many epochs if it has finished."""
+    earlier, folder = read_json(source), source.parent
+    if not (isinstance(earlier, dict) and isinstance(earlier.get("flags"), dict)):
+        raise Refusal(f"{source}: expected a call with its flags; got another file")
+    ours, theirs = call["flags"], earlier["flags"]
+    differ = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    if differ:
+        expected, got = (
+            " ".join(f"{name}={each.get(name, '(default)')}" for name in differ) for each in (theirs, ours)
+        )
+        raise Refusal(f"--workdir={folder}: expected the flags of the call that made it, {expected}; got {got}")
+    if earlier.get("sha256") != call["sha256"]:
+        raise Refusal(f"--workdir={folder}: expected the net and images of the call that made it; got others")
+    if epochs < earlier.get("epochs", 0):
+        raise Refusal(f"--workdir={folder}: expected epochs >= {earlier['epochs']}, as trained; got {epochs}")
 
 
 def identity(config, net, x, y):
-    """What must be equal for a call to resume: the flags, and a digest of the net and the images."""
+    """What must be equal for a call to resume: flags, and a digest of the net and the images."""
     digest = hashlib.sha256(net.to_json().encode())
     for array in (*net.get_weights(), x, y):
         digest.update(np.ascontiguousarray(array).tobytes())
-    return {"flags": {**identifying(config), "workdir": None}, "sha256": digest.hexdigest()}
+    flags = {name: value for name, value in identifying(config).items() if name not in CHANGEABLE}
+    return {"flags": flags, "sha256": digest.hexdigest()}

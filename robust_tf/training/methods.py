@@ -61,6 +61,7 @@ class Method:
     kept_by: kinds of projections that it supports, see `Projection.kept_by`.
     natural_start: whether its dense stage is natural training.
     needs_start: whether it prunes at once what it is given, and so needs a dense start by default.
+    offered: whether bin/train lists it; otherwise it is that of another command.
     """
 
     stages: Callable
@@ -69,6 +70,7 @@ class Method:
     kept_by: tuple = ()
     natural_start: bool = False
     needs_start: bool = False
+    offered: bool = True
 
     @property
     def compresses(self):
@@ -251,6 +253,6 @@ METHODS = {
             "factor_start", "factor_constraint", "thin_layers",
         ),
     ),
-    "none": Method(stages=none, summary="no training: the net as it is, as with bin/import"),
+    "none": Method(stages=none, summary="no training, as with bin/import", offered=False),
 }  # fmt: skip
 ALIASES = {"normal": "natural"}  # earlier names

@@ -103,6 +103,7 @@ class RobustModel(keras.Model):
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss", "penalty")
         names += ("certified_accuracy",) if self.certifies else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.build(net.input_shape)  # otherwise Keras warns when it saves, and has no summary
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """As Keras' compile; the loss, ce(y [B], logits [B, K]), defaults to the cross-entropy.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from robust_tf import files
-from robust_tf.flags.kinds import names_file
+from robust_tf.flags.kinds import names_file, offered
 from robust_tf.models.build import build
 from robust_tf.models.imported.classes import last_kernel
 from robust_tf.models.imported.convert import converted
@@ -73,7 +73,7 @@ def check_frozen(config, net):
     """Raises Refusal where a method would prune layers that the user has frozen."""
     frozen = [layer.name for layer in kernel_layers(net) if not layer.trainable]
     if frozen and METHODS[config.method].compresses:
-        kept = "|".join(name for name, method in METHODS.items() if not method.compresses)
+        kept = "|".join(name for name in offered(METHODS) if not METHODS[name].compresses)
         raise Refusal(
             f"--method={config.method}: expected a net without frozen layers, or --method={kept}, as pruning changes"
             f" every kernel; got {len(frozen)} frozen layers, {frozen[0]} first (net.trainable = True unfreezes them)"
