@@ -114,8 +114,8 @@ def functional(net):
 
 
 def has_matrix(layer):
-    """Whether a layer has trainable weights with two or more axes."""
-    return any(len(w.shape) > 1 for w in layer.trainable_weights)
+    """Whether a layer has trainable weights with two or more axes of more than one entry."""
+    return any(sum(size > 1 for size in w.shape) > 1 for w in layer.trainable_weights)
 
 
 def check_outputs(net, input_shape, refuse):

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from robust_tf import files
-from robust_tf.models.imported.choice import Choice, choose, declared, possible
+from robust_tf.models.imported.choice import FIRST_LAYER, Choice, choose, declared, margin, possible
 from robust_tf.models.imported.classes import (
     classes,
     in_order,
@@ -35,6 +35,8 @@ def import_net(path, image_shape, class_names, images, labels, *, scaling=AUTO, 
     """
     source, difference = equal_source(path, image_shape)
     lines = [f"{path}: a net of Keras {source.version}, converted; largest difference of logits {difference:.1e}"]
+    if source.dtype.is_integer:
+        lines.append(f"{path}: its input, {source.dtype.name}, becomes float32, as attacks change pixels by fractions")
     K, found, listed = len(class_names), classes(source), None
     if found == 1:
         source, found = two_classes(source), 2
@@ -101,17 +103,22 @@ def check_images(source, image_shape):
 
 def chosen(source, image_shape, scaling, images, labels, other_classes):
     """The Choice of the scaling; raises Refusal where images cannot tell it."""
-    names = possible(image_shape[-1])
+    names, known, reason = possible(image_shape[-1]), declared(source), FIRST_LAYER
     if scaling not in (AUTO, *names):
         raise Refusal(f"--input_scaling={scaling}: expected images of 3 channels with it; got {image_shape[-1]}")
-    known = declared(source)
+    if source.dtype.is_integer:
+        names, known, reason = ["0..255"], "0..255", f"as its input is {source.dtype.name}"
+        if scaling not in (AUTO, known):
+            raise Refusal(
+                f"--input_scaling: expected {known} with a net whose input is {source.dtype.name}; got {scaling}"
+            )
     if other_classes:
         if scaling == AUTO and known is None:
             raise Refusal(
                 f"--input_scaling: expected one of {', '.join(names)} with a net of other classes, whose accuracy"
                 " cannot be measured; got auto"
             )
-        return Choice(known if scaling == AUTO else scaling, {}, 0)
+        return Choice(known if scaling == AUTO else scaling, {}, 0, reason=reason)
     tried = names if scaling == AUTO else [scaling]
     return choose(converted(source, image_shape), tried, images, labels, known)
 
@@ -119,8 +126,13 @@ def chosen(source, image_shape, scaling, images, labels, other_classes):
 def reported(choice, scaling, class_names, listed):
     """Lines about the scaling and the order of the classes."""
     measured = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in choice.accuracies.items())
-    on = f" (accuracy on {choice.images:,} training images: {measured})" if measured else ", as its first layer says"
+    on = f" (accuracy on {choice.images:,} training images: {measured})" if measured else f", {choice.reason}"
     lines = [f"--input_scaling={choice.scaling}{'' if scaling == choice.scaling and not measured else on}"]
+    if len(choice.alike) > 1:
+        lines.append(
+            f"--input_scaling: {', '.join(choice.alike)} score alike, within {margin(choice.images):.1%}:"
+            f" {choice.scaling} is taken, {choice.reason}; set the flag if the net was trained on other pixels"
+        )
     if choice.order:
         named = ", ".join(class_names[each] for each in choice.order)
         lines.append(f"warning: the net's outputs seem to be {named}, in this order: write it to a file, --labels=FILE")

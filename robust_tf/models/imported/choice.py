@@ -6,34 +6,44 @@ import numpy as np
 import scipy.special
 
 from robust_tf.data.pixels import mapped, pixels
-from robust_tf.models.imported.layers import AFFINE, LAYERS, OPERATIONS, Unsupported, constant
+from robust_tf.models.imported.layers import LAYERS, Unsupported, constant, left_out
+from robust_tf.models.imported.operations import AFFINE, FUNCTIONS, OPERATIONS, cast
 from robust_tf.models.imported.scaling import SCALINGS
 
 IMAGES = 1000
+FIRST_LAYER = "as its first layer says"
 SLOPE = 0.1  # a first layer with a smaller slope expects pixels up to 255
 
 
 class Choice(NamedTuple):
     """scaling: name in SCALINGS. accuracies: {name: accuracy on `images` training images} of all that were tried.
-    order: for each output the class that it stands for, where that is clearly not its own; None otherwise."""
+    alike: names of those whose accuracies are equal within `margin`, the chosen one among them. reason: why it is
+    taken, of those or without images. order: for each output the class that it stands for, where that is clearly not
+    its own; None otherwise. classes: their number."""
 
     scaling: str
     accuracies: dict
     images: int
+    alike: tuple = ()
+    reason: str = ""
     order: tuple | None = None
+    classes: int = 0
 
     @property
     def at_chance(self):
         """Whether even the best accuracy is that of guessing, within three standard deviations."""
         return bool(self.accuracies) and max(self.accuracies.values()) <= chance(self.classes, self.images)
 
-    classes: int = 0
-
 
 def chance(classes, images):
     """The accuracy of guessing, and three of its standard deviations."""
     p = 1 / classes
     return p + 3 * (p * (1 - p) / images) ** 0.5
+
+
+def margin(images):
+    """The difference within which accuracies on so many images are called equal."""
+    return images**-0.5
 
 
 def choose(net, names, images, labels, declared=None):
@@ -43,7 +53,7 @@ def choose(net, names, images, labels, declared=None):
       net: Keras net, pixels as it expects them -> logits.
       images, labels: uint8 training images, of which up to IMAGES are used.
       declared: the scaling that the net's first layer needs, if that says it; preferred where accuracies are equal
-        within the square root of their number; otherwise the least cross-entropy is.
+        within `margin`; otherwise the least cross-entropy is.
     """
     every = max(1, len(images) // IMAGES)
     images, labels = images[::every][:IMAGES], np.asarray(labels)[::every][:IMAGES]
@@ -60,11 +70,15 @@ def choose(net, names, images, labels, declared=None):
         clear = matched > max(accuracies[name] + 0.1, chance(K, n) + 0.1)
         orders[name], scores[name] = (order, matched) if clear else (None, accuracies[name])
     best = max(scores, key=scores.get)
-    equal = [name for name in names if scores[name] >= scores[best] - n**-0.5]
+    alike = tuple(name for name in names if scores[name] >= scores[best] - margin(n))
     # Rectified nets classify nearly the same at every scale, but are certain of their errors at a wrong one.
-    likely = min(equal, key=losses.get) if scores[best] > chance(K, n) else names[0]
-    preferred = declared if declared in equal else likely
-    return Choice(preferred, accuracies, n, orders[preferred], K)
+    if declared in alike:
+        preferred, reason = declared, FIRST_LAYER
+    elif scores[best] > chance(K, n):
+        preferred, reason = min(alike, key=losses.get), "as its cross-entropy is least"
+    else:
+        preferred, reason = names[0], "as none is better than guessing"
+    return Choice(preferred, accuracies, n, alike, reason, orders[preferred], K)
 
 
 def logits(net, name, images):
@@ -85,6 +99,8 @@ def declared(source):
     slope, found = 1.0, False
     for step in source.steps:
         kind, layer = step.layer.kind, step.layer
+        if any(kind in known and known[kind].make in (left_out, cast) for known in (LAYERS, FUNCTIONS)):
+            continue
         try:
             if kind in ("Rescaling", "Normalization"):
                 ((rescaling, _),) = LAYERS[kind].make(step.name, layer.config, layer.arrays, source.version)

@@ -11,11 +11,11 @@ import numpy as np
 
 from robust_tf.models.imported.graph import At
 from robust_tf.models.imported.layers import Unsupported, activation_name
+from robust_tf.models.imported.operations import PROBABILITIES
 from robust_tf.refusal import Refusal
 
 # Layers that may follow the last kernel: they keep the channels apart, and zeros zero.
 AFTER = ("Flatten", "Reshape", "GlobalAveragePooling2D", "Identity", "Dropout")
-PROBABILITIES = ("softmax", "sigmoid")
 
 
 def without_probabilities(source):
@@ -25,10 +25,10 @@ def without_probabilities(source):
     while at.step >= 0:
         step = steps[at.step]
         kind, config = step.layer.kind, step.layer.config
-        if kind == "Softmax" and config.get("axis", -1) in (-1, 1):
-            return _around(source, at), "softmax"
+        if kind in PROBABILITIES and (config | step.kwargs).get("axis") in (None, -1, 1):
+            return _around(source, at), PROBABILITIES[kind]
         head = _activation(step, source) if kind in ("Activation", "Dense", "Conv2D") else ""
-        if head in PROBABILITIES:
+        if head in PROBABILITIES.values():
             if kind == "Activation":
                 return _around(source, at), head
             steps[at.step] = _changed(step, activation="linear")

@@ -4,7 +4,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.models.imported.graph import At
-from robust_tf.models.imported.layers import AFFINE, LAYERS, MERGES, OPERATIONS, Unsupported, constant, left_out
+from robust_tf.models.imported.layers import LAYERS, Unsupported, constant, left_out
+from robust_tf.models.imported.operations import AFFINE, FUNCTIONS, MERGES, OPERATIONS
 from robust_tf.refusal import Refusal
 
 # What Keras raises for configurations that do not fit together, or are too large for the memory.
@@ -15,11 +16,15 @@ def check_known(steps, source):
     """Raises Refusal for a layer that this project does not convert."""
     for step in steps:
         kind = step.layer.kind
-        if kind not in LAYERS and kind not in OPERATIONS:
-            what = f"the operation {kind[3:]}" if kind.startswith("op:") else kind
-            raise Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({what})")
+        if not any(kind in known for known in (LAYERS, FUNCTIONS, OPERATIONS)):
+            raise Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({named(kind)})")
         if step.trains and LAYERS[kind].make is not left_out:
             raise Refusal(f"{source}: expected layers in inference mode; got {step.layer.name} with training=True")
+
+
+def named(kind):
+    """The kind of a layer or an operation, for messages."""
+    return f"the operation {kind[3:]}" if kind.startswith("op:") else kind
 
 
 def converted(source, image_shape, first=()):
@@ -44,8 +49,8 @@ def converted(source, image_shape, first=()):
 
 
 def _refusal(source, step, reason):
-    kind = step.layer.kind.removeprefix("op:")
-    return Refusal(f"{source}: expected layers that can be converted; got {step.layer.name} ({kind}) with {reason}")
+    what = f"{step.layer.name} ({named(step.layer.kind)})"
+    return Refusal(f"{source}: expected layers that can be converted; got {what} with {reason}")
 
 
 def _called(step, values, version):
@@ -54,13 +59,34 @@ def _called(step, values, version):
         return _operated(step, values)
     (x,) = _tensors(step.args, values)
     arrays = step.layer.arrays
-    for layer, own in LAYERS[kind].make(step.name, step.layer.config, arrays or [], version):
+    make = (LAYERS | FUNCTIONS)[kind].make
+    for layer, own in make(step.name, step.layer.config | step.kwargs, arrays or [], version):
         layer.trainable = step.layer.trainable
+        if own:
+            check_shape(layer, own[0], x)
         fixed = step.inference and isinstance(layer, keras.layers.BatchNormalization | keras.layers.Dropout)
         x = layer(x, training=False) if fixed else layer(x)
         if arrays is not None and own:
             layer.set_weights(own)
     return x
+
+
+def check_shape(layer, array, x):
+    """Raises Unsupported where the first array of a layer has another shape than its configuration says, which may need
+    more memory than there is: before the layer makes weights for the input `x`."""
+    axes = getattr(layer, "axis", -1)
+    C = x.shape[-1]
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        shape = (*layer.kernel_size, C, layer.depth_multiplier)
+    elif isinstance(layer, keras.layers.Conv2D):
+        shape = (*layer.kernel_size, C // layer.groups, layer.filters)
+    elif isinstance(layer, keras.layers.Dense):
+        shape = (C, layer.units)
+    else:
+        shape = tuple(x.shape[axis] for axis in (axes if isinstance(axes, list | tuple) else [axes]))
+        array = array.reshape([size for size in array.shape if size != 1] or 1)
+    if array.shape != shape:
+        raise Unsupported(f"weights of shape {array.shape}, where its configuration asks for {shape}")
 
 
 def _operated(step, values):

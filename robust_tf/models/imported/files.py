@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
+import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.errors_impl import OpError
 from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
@@ -22,12 +23,16 @@ from robust_tf.models.imported.graph import At, Layer, flat, read_net
 from robust_tf.models.imported.inspect import check_safe
 from robust_tf.refusal import Refusal
 
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5")  # of a .keras file
+MOST_SMALLER = 100  # how many times smaller an archive may be than a member: Keras does not compress, users may
+
 
 class Source(NamedTuple):
     """A net as its file has it.
 
     path: of the file. version: of the Keras that wrote it, 2 or 3. steps, output: its layers, see `graph.flat`.
-    net: with nesting. image: shape of the images, None where it is open. config: as in the file.
+    net: with nesting. image: shape of the images, None where it is open. dtype: of its input, such as uint8.
+    config: as in the file.
     """
 
     path: Path
@@ -36,6 +41,7 @@ class Source(NamedTuple):
     output: At
     net: Layer
     image: tuple
+    dtype: tf.DType
     config: dict
 
 
@@ -60,19 +66,24 @@ def read(path):
 def _read_keras_file(path):
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        if "config.json" not in names or "model.weights.h5" not in names:
-            raise Refusal(f"{path}: expected config.json and model.weights.h5 in it; got {', '.join(names[:5])}")
+        if not set(MEMBERS) <= set(names):
+            raise Refusal(f"{path}: expected {', '.join(MEMBERS)} in it; got {', '.join(names[:5])}")
+        for name in MEMBERS:
+            size, most = archive.getinfo(name).file_size, MOST_SMALLER * path.stat().st_size
+            if size > most:
+                raise Refusal(f"{path}: expected at most {most:,} bytes in it; got {name} of {size:,}")
         config, metadata = (json.loads(archive.read(name)) for name in ("config.json", "metadata.json"))
         config.pop("compile_config", None)  # which is not loaded
         version = int(str(metadata["keras_version"]).partition(".")[0])
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-            weights.check_inside(file, path)
+        stored = archive.read("model.weights.h5")
+        with h5py.File(io.BytesIO(stored)) as file:
+            weights.check_stored(file, path, len(stored))
             return _source(path, version, config, lambda net: weights.from_keras_file(net, file, path))
 
 
 def _read_h5_file(path):
     with h5py.File(path) as file:
-        weights.check_inside(file, path)
+        weights.check_stored(file, path, path.stat().st_size)
         if "model_config" not in file.attrs:
             raise Refusal(f"{path}: expected a whole net (model.save); got weights alone")
         config = json.loads(file.attrs["model_config"])
@@ -127,4 +138,7 @@ def _source(path, version, config, give_weights):
     shape = entry.get("batch_shape") or entry.get("batch_input_shape")
     if not shape or len(shape) != 4:
         raise Refusal(f"{path}: expected images [height, width, channels] as input; got {shape and shape[1:]}")
-    return Source(path, version, steps, output, net, tuple(shape[1:]), config)
+    dtype = tf.as_dtype(entry.get("dtype") or "float32")
+    if not (dtype.is_floating or (dtype.is_integer and dtype.max >= 255)):
+        raise Refusal(f"{path}: expected an input of real numbers, or of whole numbers up to 255; got {dtype.name}")
+    return Source(path, version, steps, output, net, tuple(shape[1:]), dtype, config)

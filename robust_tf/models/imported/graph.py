@@ -13,6 +13,7 @@ from robust_tf.refusal import Refusal
 GENERATED = ("image", "input_scaling", "bgr")  # layers that a converted net may have beside those of the file
 PARTS = ("activation", "depthwise", "subsampled")  # layers that a layer may become beside one of its own name
 CONTAINERS = ("Functional", "Sequential", "Model")
+UNMARKED = ("InputLayer", "SpatialDropout2D", "RandomTranslation")  # layers whose configuration lacks "trainable"
 
 
 class Ref(NamedTuple):
@@ -70,6 +71,11 @@ def _net(values, source, trainable, calls=()):
     trainable = trainable and config.get("trainable", True)
     net = Layer(config["name"], values["class_name"], config, list(calls), trainable, layers=[])
     net.layers = [_layer(each, source, trainable) for each in entries]
+    for layer in net.layers:
+        if len(layer.calls) > 1:
+            raise Refusal(
+                f"{source}: expected layers that are called once; got {layer.name}, called {len(layer.calls)} times"
+            )
     nested = {layer.name for layer in net.layers if layer.layers is not None}
     for ref in (ref for layer in net.layers for call in layer.calls for ref in _refs_in(call)):
         # Keras 2 would look for another output for ever. A nested net may count its own definition as a call.
@@ -102,7 +108,9 @@ def _net(values, source, trainable, calls=()):
 
 
 def _refs(values):
-    """["input", 0, 0] or a list of those -> a list of those."""
+    """["input", 0, 0], a list of those or a dict with those -> a list of those."""
+    if isinstance(values, dict):
+        return list(values.values())
     return [values] if values and isinstance(values[0], str) else values
 
 
@@ -114,7 +122,7 @@ def _layer(values, source, trainable):
     if kind == "TFOpLambda":
         kind = f"op:{config['function']}"
     # An operation of Keras 3, such as x + 3; some layers without weights lack the entry too.
-    elif kind != "InputLayer" and "trainable" not in config and values.get("module") != "keras.layers":
+    elif kind not in UNMARKED and "trainable" not in config and values.get("module") != "keras.layers":
         kind = f"op:{kind}"
     name = values.get("name") or config["name"]
     return Layer(name, kind, config, calls, trainable and config.get("trainable", True))
@@ -122,10 +130,10 @@ def _layer(values, source, trainable):
 
 def _call(node):
     """(arguments, keyword arguments) of a call of a layer, with Refs."""
-    if isinstance(node, dict):  # Keras 3
+    if isinstance(node, dict) and "args" in node:  # Keras 3
         args, kwargs = _with_refs(node["args"]), _with_refs(node["kwargs"])
         return (args, kwargs) if args or "inputs" not in kwargs else ([kwargs.pop("inputs")], kwargs)
-    parts = [node] if isinstance(node[0], str) else node
+    parts = _refs(node)
     given = {}
     for part in parts:
         given |= part[3] if len(part) > 3 else {}
@@ -183,10 +191,8 @@ def flat(net, source):
 def _flatten(net, entry, steps, names, inference, source):
     known, waiting = {net.inputs[0]: entry}, [layer for layer in net.layers if layer.kind != "InputLayer"]
     for layer in waiting:
-        if len(layer.calls) != 1:
-            raise Refusal(
-                f"{source}: expected layers that are called once; got {layer.name}, called {len(layer.calls)} times"
-            )
+        if not layer.calls:
+            raise Refusal(f"{source}: expected layers that are called once; got {layer.name}, never called")
     while waiting:
         ready = [layer for layer in waiting if _needs(layer.calls[0]) <= known.keys()]
         if not ready:
@@ -196,17 +202,25 @@ def _flatten(net, entry, steps, names, inference, source):
             training = kwargs.pop("training", None)
             if training not in (None, False) and layer.layers is not None:
                 raise Refusal(f"{source}: expected layers in inference mode; got {layer.name} with training=True")
-            if kwargs.pop("mask", None) is not None:
+            if any(mask is not None for mask in _leaves(kwargs.pop("mask", None))):
                 raise Refusal(f"{source}: expected layers without masks; got {layer.name}")
             fixed = inference or training is False
             if layer.layers is not None:
-                known[layer.name] = _flatten(layer, args[0], steps, names, fixed, source)
+                (own,) = _leaves(args)
+                known[layer.name] = _flatten(layer, own, steps, names, fixed, source)
                 continue
             steps.append(Step(_unique(layer.name, net.name, names), layer, args, kwargs, fixed, bool(training)))
             known[layer.name] = At(len(steps) - 1)
         done = {id(layer) for layer in ready}
         waiting = [layer for layer in waiting if id(layer) not in done]
     return known[net.output]
+
+
+def _leaves(values):
+    """The values in lists and dicts."""
+    if not isinstance(values, dict | list):
+        return [values]
+    return [leaf for each in (values.values() if isinstance(values, dict) else values) for leaf in _leaves(each)]
 
 
 def _needs(call):

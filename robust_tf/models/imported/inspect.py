@@ -23,11 +23,27 @@ MODULES = {
     "keras.src.engine.functional": ("Functional",),
     "tf_keras.src.engine.functional": ("Functional",),
     "keras.src.ops.numpy": None,
+    "keras.src.ops.nn": (
+        "Relu",
+        "Relu6",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Silu",
+        "Sigmoid",
+        "Softplus",
+        "Softmax",
+        "HardSilu",
+        "HardSigmoid",
+    ),
+    "keras.src.ops.core": ("Cast",),
+    "keras.src.activations.activations": ("ReLU",),
     "tf_keras.src.layers.core.tf_op_layer": ("TFOpLambda",),
     "keras.src.layers.core.tf_op_layer": ("TFOpLambda",),
     "robust_tf.models.channels": None,
     "robust_tf.models.activations": None,
 }
+OPERATIONS = ("keras.src.ops.", "keras.src.activations.", "keras.src.layers.core.tf_op_layer")  # names of modules
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer")
 
 
@@ -39,12 +55,14 @@ def check_safe(values, source):
     if not isinstance(values, dict):
         return
     name, module = values.get("class_name"), values.get("module")
+    config = values.get("config")
+    layer = config.get("name") if isinstance(config, dict) else None
     if name in CODE:
-        config = values.get("config")
-        layer = config.get("name") if isinstance(config, dict) else None
         raise Refusal(f"{source}: expected a net without code; got {layer or 'a function'} ({name})")
     known = MODULES.get(module, ()) if module is None or isinstance(module, str) else ()
     if known is not None and name not in known:
+        if str(module).removeprefix("tf_").startswith(OPERATIONS):
+            raise Refusal(f"{source}: expected layers that can be converted; got {layer} (the operation {name})")
         raise Refusal(f"{source}: expected layers of Keras; got {name!r} of the module {module!r}")
     for each in values.values():
         check_safe(each, source)

@@ -1,5 +1,4 @@
-"""LAYERS: how each layer of Keras 2 and 3 becomes layers of this project's Keras 2 nets; OPERATIONS: the same for
-operations on tensors, such as x + 3.
+"""LAYERS: how each layer of Keras 2 and 3 becomes layers of this project's Keras 2 nets.
 
 Kernels end up in Conv2D, DepthwiseConv2D and Dense layers, which the project counts and prunes. Initial values,
 regularisers and constraints are left out: they matter only to another training.
@@ -54,19 +53,30 @@ ALIASES = {"silu": "swish", "hard_silu": "hard_swish"}
 
 
 def activation_name(config):
-    """The name of a layer's activation; "linear" without one."""
+    """The name of a layer's activation, the class where it is a layer; "linear" without one."""
     value = config.get("activation") or "linear"
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):  # a layer
+        kind = value.get("class_name")
+        if kind == "Softmax" and value["config"].get("axis", -1) == -1:
+            return "softmax"
+        if kind not in ACTIVATION_LAYERS:
+            raise Unsupported(f"an activation that is a layer, {kind}")
+        return kind
     if isinstance(value, dict):
         value = value.get("config")
     if not isinstance(value, str):
-        raise Unsupported("an activation that is a layer or a function of its own")
+        raise Unsupported("an activation that is a function of its own")
     return ALIASES.get(value, value)
 
 
-def activated(name, function, version):
+def activated(name, config, version):
     """A layer for an activation that Keras 2 lacks or defines in another way; None for one of SAME."""
+    function = activation_name(config)
     if function in SAME:
         return None
+    if function in ACTIVATION_LAYERS:
+        ((layer, _),) = ACTIVATION_LAYERS[function](name, config["activation"]["config"], [], version)
+        return layer
     if function == "hard_sigmoid":
         return layers.Activation("hard_sigmoid", name=name) if version == 2 else HardSigmoid(name=name)
     others = {
@@ -85,7 +95,7 @@ def with_activation(Layer, *options):
     def make(name, config, arrays, version):
         check_format(config)
         function = activation_name(config)
-        after = activated(f"{name}_activation", function, version)
+        after = activated(f"{name}_activation", config, version)
         given = {key: config[key] for key in options if key in config}
         layer = Layer(name=name, activation=None if after else function, **given)
         if set(as_pair(config.get("kernel_size", 0))) == {1} and as_pair(config.get("strides", 1)) != (1, 1):
@@ -127,7 +137,7 @@ def separable(name, config, arrays, version):
     """A depthwise convolution, then a 1x1 convolution."""
     check_format(config)
     first = ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate")
-    after = activated(f"{name}_activation", activation_name(config), version)
+    after = activated(f"{name}_activation", config, version)
     depthwise = layers.DepthwiseConv2D(use_bias=False, name=f"{name}_depthwise", **{key: config[key] for key in first})
     pointwise = layers.Conv2D(
         config["filters"], 1, use_bias=config["use_bias"], name=name,
@@ -174,8 +184,7 @@ def layer_norm(name, config, arrays, version):
 
 
 def activation(name, config, arrays, version):
-    function = activation_name(config)
-    return [(activated(name, function, version) or layers.Activation(function, name=name), [])]
+    return [(activated(name, config, version) or layers.Activation(activation_name(config), name=name), [])]
 
 
 def relu(name, config, arrays, version):
@@ -184,7 +193,14 @@ def relu(name, config, arrays, version):
 
 
 def leaky_relu(name, config, arrays, version):
-    return [(layers.LeakyReLU(constant(config.get("negative_slope", config.get("alpha"))), name=name), [])]
+    return [(layers.LeakyReLU(constant(config.get("negative_slope", config.get("alpha", 0.2))), name=name), [])]
+
+
+def prelu(name, config, arrays, version):
+    """max(x, 0) + a min(x, 0) with a slope a for each channel."""
+    if any(size != 1 for size in arrays[0].shape[:-1]):
+        raise Unsupported("a slope for each pixel, without shared_axes=[1, 2]")
+    return [(layers.PReLU(shared_axes=config.get("shared_axes"), name=name), arrays)]
 
 
 def reshape(name, config, arrays, version):
@@ -213,6 +229,9 @@ def adapted_names(config):
     return (), () if config.get("mean") is not None else ("mean", "variance", "count")
 
 
+elu = plain(layers.ELU, "alpha")
+softmax = plain(layers.Softmax, "axis")
+ACTIVATION_LAYERS = {"ReLU": relu, "LeakyReLU": leaky_relu, "ELU": elu}  # which may be the activation of a layer
 CONV = ("kernel_size", "strides", "padding", "dilation_rate", "use_bias")
 POOL = ("pool_size", "strides", "padding")
 LAYERS = {
@@ -229,8 +248,9 @@ LAYERS = {
     "Activation": Kind(activation),
     "ReLU": Kind(relu),
     "LeakyReLU": Kind(leaky_relu),
-    "ELU": Kind(plain(layers.ELU, "alpha")),
-    "Softmax": Kind(plain(layers.Softmax, "axis")),
+    "PReLU": Kind(prelu, names("alpha")),
+    "ELU": Kind(elu),
+    "Softmax": Kind(softmax),
     "MaxPooling2D": Kind(plain(layers.MaxPooling2D, *POOL)),
     "AveragePooling2D": Kind(plain(layers.AveragePooling2D, *POOL)),
     "GlobalAveragePooling2D": Kind(plain(layers.GlobalAveragePooling2D, "keepdims")),
@@ -269,30 +289,3 @@ def constant(value):
     if array.dtype.kind not in "if" or array.size != max(array.shape, default=1):
         raise Unsupported(f"the constant {str(value)[:40]}")
     return array.ravel().tolist() if array.ndim else float(array)
-
-
-def inverse(value):
-    return (1 / np.asarray(value, np.float64)).tolist()
-
-
-def negative(value):
-    return (-np.asarray(value, np.float64)).tolist()
-
-
-# Operation of a tensor and a constant -> (scale, offset); "c - x" for the constant on the left.
-AFFINE = {
-    "x + c": lambda c: (1.0, c),
-    "c + x": lambda c: (1.0, c),
-    "x - c": lambda c: (1.0, negative(c)),
-    "c - x": lambda c: (-1.0, c),
-    "x * c": lambda c: (c, 0.0),
-    "c * x": lambda c: (c, 0.0),
-    "x / c": lambda c: (inverse(c), 0.0),
-}
-OPERATIONS = {
-    **dict.fromkeys(("op:Add", "op:__operators__.add", "op:math.add"), "+"),
-    **dict.fromkeys(("op:Subtract", "op:math.subtract"), "-"),
-    **dict.fromkeys(("op:Multiply", "op:math.multiply"), "*"),
-    **dict.fromkeys(("op:TrueDivide", "op:Divide", "op:math.truediv", "op:math.divide"), "/"),
-}
-MERGES = {"+": layers.Add, "-": layers.Subtract, "*": layers.Multiply}

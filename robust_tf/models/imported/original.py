@@ -4,11 +4,13 @@ Only files whose configuration `inspect` has accepted get here.
 """
 
 import os
+import zipfile
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from robust_tf.models.imported.convert import named
 from robust_tf.refusal import Refusal
 
 TOLERANCE = 1e-3  # of the largest logit, for float32
@@ -53,14 +55,22 @@ def check_equal(source, net, head):
       the largest difference, relative to the largest logit.
     """
     x = images(net.input_shape[1:])
+    x = np.round(x) if source.dtype.is_integer else x
     try:
         original = load(source)
-        expected = np.asarray(original(tf.constant(x), training=False), np.float64)
+        inputs = tf.constant(x)
+        if source.net.kind != "Sequential":  # of a functional net it may be in a dict
+            inputs = tf.nest.map_structure(lambda _: tf.constant(x), original.input)
+        (expected,) = tf.nest.flatten(original(inputs, training=False))
+        expected = np.asarray(expected, np.float64)
     except Exception as error:  # Keras raises many types
-        reason = " ".join(str(error).split())[:200]
-        raise Refusal(
-            f"{source.path}: expected a net that Keras loads; got {type(error).__name__}: {reason}"
-        ) from error
+        operations = [step.layer for step in source.steps if step.layer.kind.startswith("op:")]
+        if operations and source.version == 3 and not zipfile.is_zipfile(source.path):
+            raise Refusal(
+                f"{source.path}: expected a .keras file, as Keras 3 does not read operations back from an .h5 file; got"
+                f" {operations[0].name} ({named(operations[0].kind)})"
+            ) from error
+        raise Refusal(f"{source.path}: expected a net that Keras loads; got {reason(error, source)}") from error
     z = np.asarray(net(x, training=False), np.float64)
     if expected.shape != z.shape:
         raise Refusal(f"{source.path}: expected outputs {z.shape[1:]} of the net; got {expected.shape[1:]}")
@@ -73,7 +83,9 @@ def check_equal(source, net, head):
         given, ours = expected, z
     if not (np.isfinite(given).all() and np.isfinite(ours).all()):
         raise Refusal(f"{source.path}: expected a net with finite outputs; got NaN or infinity on random images")
-    low = any("float16" in str(step.layer.config.get("dtype")) for step in source.steps)
+    low = "float16" in source.dtype.name or any(
+        "float16" in str(step.layer.config.get("dtype")) for step in source.steps
+    )
     difference = float(np.abs(given - ours).max() / max(np.abs(z).max(), LEAST))
     if difference > (LOW_PRECISION if low else TOLERANCE):
         raise Refusal(
@@ -81,6 +93,13 @@ def check_equal(source, net, head):
             f" {difference:.2g} of the largest logit on random images"
         )
     return difference
+
+
+def reason(error, source):
+    """The beginning of Keras' message, and first the layer that it names, which is often far behind."""
+    text = " ".join(str(error).split())
+    layers = [step.layer.name for step in source.steps if f"'{step.layer.name}'" in text]
+    return f"{'at ' + layers[0] + ', ' if layers else ''}{type(error).__name__}: {text[:200]}"
 
 
 def log_probabilities(z, head):

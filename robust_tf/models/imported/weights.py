@@ -4,6 +4,7 @@ A .keras file names a layer by its class and place; an .h5 file lists all arrays
 has a graph of objects.
 """
 
+import math
 import re
 
 import h5py
@@ -15,16 +16,31 @@ from robust_tf.models.imported.layers import LAYERS
 from robust_tf.refusal import Refusal
 
 
-def check_inside(group, source):
-    """Raises Refusal unless all arrays are in the file itself: HDF5 may link to other files, whose bytes a net would
-    then carry away."""
+def check_stored(group, source, room):
+    """Raises Refusal unless all arrays are in the file itself, and take at most `room` bytes; returns the rest of it.
+
+    HDF5 may link to other files, whose bytes a net would then carry away, and declare arrays that it does not hold.
+    Keras stores arrays as they are, so that together they are smaller than the file.
+    """
     for name in group:
         inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
         member = group[name] if inside else None
         if isinstance(member, h5py.Group):
-            check_inside(member, source)
+            room = check_stored(member, source, room)
         elif not inside or (isinstance(member, h5py.Dataset) and (member.external or member.is_virtual)):
             raise Refusal(f"{source}: expected arrays in the file itself; got a link to another place, {name}")
+        elif isinstance(member, h5py.Dataset):
+            room -= member.nbytes
+            check_room(room, member.name.strip("/"), member.shape, source)
+    return room
+
+
+def check_room(room, name, shape, source):
+    if room < 0:
+        raise Refusal(
+            f"{source}: expected arrays that the file holds; got {name} of shape {tuple(shape)}, {-room:,} bytes more"
+            " than there are"
+        )
 
 
 def names_of(layer):
@@ -99,6 +115,12 @@ def _listed(attributes, name):
 def from_saved_model(net, folder, source):
     """Of the checkpoint in a SavedModel of Keras 2, whose graph of objects has children layer_with_weights-NUMBER."""
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    room = sum(part.stat().st_size for part in (folder / "variables").glob("variables.data-*"))
+    types = reader.get_variable_to_dtype_map()
+    for name, shape in reader.get_variable_to_shape_map().items():
+        if types[name] != tf.string:
+            room -= math.prod(shape) * types[name].size
+            check_room(room, name, shape, source)
     graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
     _from_objects(net, graph.nodes, 0, reader, source)
 

@@ -125,10 +125,10 @@ def with_layer(keras, layer):
     [
         (lambda L: L.Conv2DTranspose(2, 3, name="up"), r"got up \(Conv2DTranspose\)"),
         (
-            lambda L: L.Dense(4, activation=L.LeakyReLU(), name="odd"),
-            r"got odd \(Dense\) with an activation that is a layer",
+            lambda L: L.Dense(4, activation=L.PReLU(), name="odd"),
+            r"got odd \(Dense\) with an activation that is a layer, PReLU",
         ),
-        (lambda L: L.PReLU(name="slopes"), r"got slopes \(PReLU\)"),
+        (lambda L: L.PReLU(name="slopes"), r"got slopes \(PReLU\) with a slope for each pixel"),
         (lambda L: L.Conv2D(2, 3, activation="log_softmax", name="odd"), r"got odd .* with the activation log_softmax"),
     ],
 )
@@ -141,10 +141,14 @@ def test_what_cannot_be_converted_is_named(versions, tmp_path, make, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_layer_that_is_called_twice(versions, tmp_path):
-    L = versions[3].layers
-    image, shared = versions[3].Input(SHAPE), L.Conv2D(3, 3, padding="same", name="shared")
-    net = versions[3].Model(image, L.Dense(4)(L.Flatten()(shared(shared(image)))))
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_layer_that_is_called_twice(versions, tmp_path, version, nested):
+    keras, L = versions[version], versions[version].layers
+    image, shared = keras.Input(SHAPE), L.Conv2D(3, 3, padding="same", name="shared")
+    if nested:
+        shared = keras.Sequential([keras.Input(SHAPE), shared], name="shared")
+    net = keras.Model(image, L.Dense(4)(L.Flatten()(shared(shared(image)))))
     with pytest.raises(Refusal, match="expected layers that are called once; got shared, called 2 times"):
         equal_source(saved(net, tmp_path / "net.keras"), SHAPE)
 
