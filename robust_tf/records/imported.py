@@ -11,7 +11,7 @@ class Imported:
     between the logits of its net and the converted net on random images, relative to the largest. input_scaling: the
     pixels that it expects; accuracies: {scaling: accuracy on num_images training images} of those that were tried.
     labels: names of its outputs, None if not given. new_last_layer: whether its last layer was replaced, for other
-    classes. frozen: names of its layers that training leaves as they are.
+    classes. frozen: names of its layers that are frozen in the file.
     """
 
     file: str

@@ -109,6 +109,7 @@ class TrainConfig:
     labels: str = flag(
         TEXT, None, "Keras net: text file with its classes, one in each line; default: the data's, in their order"
     )
+    unfreeze: bool = flag(SWITCH, "false", "Keras net: train its frozen layers too, which otherwise stay as they are")
     width: float = flag(real(0, 32, above=True), "1", "width multiplier of the net")
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
     method: str = flag(one_of(METHODS, ALIASES), "admm", "training method", options=METHODS)
@@ -358,7 +359,7 @@ def check_net(config):
     """Raises Refusal where flags of a Keras net are given for another."""
     if names_file(config.model):
         return
-    for name, default in (("input_scaling", AUTO), ("labels", None)):
+    for name, default in (("input_scaling", AUTO), ("labels", None), ("unfreeze", False)):
         if getattr(config, name) != default:
             raise Refusal(
                 f"--{name}: expected --model=FILE with it, a Keras net of your own; got --model={config.model}"

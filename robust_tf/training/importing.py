@@ -20,6 +20,7 @@ from robust_tf.models.imported.scaling import AUTO, SCALINGS
 from robust_tf.models.own import check
 from robust_tf.records.imported import Imported
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import number_of
 
 
 def import_net(path, image_shape, class_names, images, labels, *, scaling=AUTO, names=None, replace_last=True):
@@ -57,7 +58,8 @@ def import_net(path, image_shape, class_names, images, labels, *, scaling=AUTO, 
     check(net, path, image_shape, K)
     lines += reported(choice, scaling, class_names, listed)
     frozen = tuple(layer.name for layer in net.layers if layer.weights and not layer.trainable)
-    lines += [f"{path}: {len(frozen)} frozen layers, which stay as they are"] if frozen else []
+    if frozen:
+        lines += [f"{path}: {number_of(len(frozen), 'frozen layer')}; they stay as they are without --unfreeze"]
     record = Imported(
         file=str(path),
         sha256=digest(path),

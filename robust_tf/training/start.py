@@ -12,6 +12,7 @@ from robust_tf.models.load import load_net
 from robust_tf.records.imported import Imported
 from robust_tf.records.record import read, write
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import number_of
 from robust_tf.training.config import is_net
 from robust_tf.training.images import check_unseen
 from robust_tf.training.importing import digest, equal_source, import_net
@@ -36,7 +37,15 @@ def starting_net(config, dataset, own, images, labels):
         lines += take_file(config, net, dataset) if is_net(config.init_from) else take_run(config, net, dataset, own)
     for line in lines:
         print(line, flush=True)
+    if record:
+        freeze(net, () if config.unfreeze else record.frozen)
     return net, record
+
+
+def freeze(net, names):
+    """Freezes the layers of these names, and no others."""
+    for layer in net.layers:
+        layer.trainable = layer.name not in names
 
 
 def imported(config, dataset, images, labels):
@@ -75,8 +84,8 @@ def check_frozen(config, net):
     if frozen and METHODS[config.method].compresses:
         kept = "|".join(name for name in offered(METHODS) if not METHODS[name].compresses)
         raise Refusal(
-            f"--method={config.method}: expected a net without frozen layers, or --method={kept}, as pruning changes"
-            f" every kernel; got {len(frozen)} frozen layers, {frozen[0]} first (net.trainable = True unfreezes them)"
+            f"--method={config.method}: expected a net without frozen layers, --unfreeze, or --method={kept}, as"
+            f" pruning changes every kernel; got {number_of(len(frozen), 'frozen layer')}, {frozen[0]} first"
         )
 
 

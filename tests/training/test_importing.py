@@ -20,7 +20,7 @@ from robust_tf.models.load import load_net
 from robust_tf.refusal import Refusal
 from robust_tf.report.runs import read_run
 from robust_tf.training.config import TrainConfig
-from robust_tf.training.importing import import_net
+from robust_tf.training.importing import import_net, reported
 from robust_tf.training.run import train
 from robust_tf.training.rundir import RunDirectory
 
@@ -88,6 +88,18 @@ def test_of_scalings_that_score_alike_the_most_likely_is_taken():
     found = choose(net, ["0..1", "0..255"], images, labels)
     assert found.accuracies["0..1"] == found.accuracies["0..255"] == 0.95
     assert found.scaling == "0..1"
+    (_, said) = reported(found, "auto", tuple("abc"), None)
+    assert said == (
+        "--input_scaling: 0..1, 0..255 score alike, within 10.0%: 0..1 is taken, as its cross-entropy is least; set the"
+        " flag if the net was trained on other pixels"
+    )
+    (_, said) = reported(choose(net, ["0..1", "0..255"], images, labels, "0..255"), "auto", tuple("abc"), None)
+    assert "0..255 is taken, as its first layer says" in said
+    (_, said, warning) = reported(
+        choose(net, ["0..1", "0..255"], images, np.arange(100) % 3), "auto", tuple("abc"), None
+    )
+    assert "0..1 is taken, as none is better than guessing" in said
+    assert "warning: the net is no better than guessing" in warning
 
 
 def test_a_wrong_scaling_is_taken_and_said(trained):
@@ -240,9 +252,17 @@ def test_frozen_kernels_are_trained_around_and_never_pruned(keras, trained, tmp_
     for ours, theirs in zip(after.get_layer("first").get_weights(), before):
         np.testing.assert_array_equal(ours, theirs)
     assert (after.get_layer("scores").kernel.numpy() != net.get_layer("scores").get_weights()[0]).any()
-    with pytest.raises(Refusal, match=r"expected a net without frozen layers, or --method=natural\|da\|none"):
+    with pytest.raises(Refusal, match=r"expected a net without frozen layers, --unfreeze, or --method=natural\|da, as"):
         train(config(tmp_path / "pruned", *flags, "--method=admm"))
     assert not (tmp_path / "pruned").exists()
+    # --unfreeze trains all layers, from the file or from a run that holds the net.
+    (tmp_path / "net.keras").unlink()
+    pruned = train(config(tmp_path / "pruned", *flags, "--method=admm", "--unfreeze", f"--init_from={run.path}"))
+    after = load_net(pruned.net_path).get_layer("first")
+    assert after.trainable
+    assert 0 < np.count_nonzero(after.kernel) < after.kernel.shape.num_elements()
+    again = train(config(tmp_path / "again", *flags, "--method=da", f"--init_from={pruned.path}"))
+    assert not load_net(again.net_path).get_layer("first").trainable
 
 
 def test_weights_of_a_file_for_a_named_net(tmp_path):
@@ -303,7 +323,7 @@ def test_a_file_of_other_classes(keras, tmp_path):
 
 
 def test_flags_of_a_file_need_a_file():
-    for flag in ("--input_scaling=0..1", "--labels=x"):
+    for flag in ("--input_scaling=0..1", "--labels=x", "--unfreeze"):
         with pytest.raises(Refusal, match=f"^{flag.partition('=')[0]}: expected --model=FILE with it"):
             parse(TrainConfig, [flag])
 
