@@ -56,6 +56,7 @@ def test_materialised_nets_have_the_same_function(net, x, keep):
     fill(factorised, keep=keep)
     np.testing.assert_allclose(atmc.plain(factorised)(x), factorised(x), atol=1e-5)
     np.testing.assert_allclose(atmc.thin(factorised)(x), factorised(x), atol=1e-5)
+    np.testing.assert_allclose(atmc.halved(factorised)(x), factorised(x), atol=1e-5)
     atmc.write(factorised, net)
     np.testing.assert_allclose(net(x), factorised(x), atol=1e-5)
 
