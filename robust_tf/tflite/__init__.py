@@ -1,4 +1,5 @@
 """Reading .tflite files.
 
-graph.py   the operations and tensors of a file
+graph.py    the operations and tensors of a file
+sparse.py   tensors that are stored without their zeros
 """

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from robust_tf.refusal import Refusal
+from robust_tf.tflite.sparse import expanded
 
 
 def names_of(enum):
@@ -63,18 +64,33 @@ class Graph:
         return self.buffers[self.tensors[tensor].buffer].data
 
     def values(self, tensor):
-        """The constant that a tensor holds, as an array; None if it holds none."""
-        data = self.data(tensor)
-        if data is None or len(data) == 0:
+        """The constant that a tensor holds, as a dense array; None if it holds none, or one of another type.
+
+        What DENSIFY makes of a constant is one too, and what DEQUANTIZE makes of one in float16.
+        """
+        source, _ = self.stored(tensor)
+        data = self.data(source)
+        if data is None or len(data) == 0 or self.type(source) not in NUMPY:
             return None
-        return np.frombuffer(bytes(data), NUMPY[self.type(tensor)]).reshape(self.shape(tensor))
+        values, sparsity = np.frombuffer(bytes(data), NUMPY[self.type(source)]), self.tensors[source].sparsity
+        shape = self.shape(source)
+        values = values.reshape(shape) if sparsity is None else expanded(values, sparsity, shape)
+        if self.type(tensor) != self.type(source):
+            return values.astype(np.float32) if self.type(source) == "FLOAT16" else None
+        return values
 
     def quantisation(self, tensor):
-        """(scales float32 [1] or [channels], zero point) of an integer tensor; None if it has none."""
+        """(scales float32 [1] or [channels], zero point) of an integer tensor.
+
+        Raises Refusal where it has none, scales that are not positive, or zero points that differ.
+        """
         found = self.tensors[tensor].quantization
-        if found is None or found.scale is None or len(found.scale) == 0:
-            return None
-        return np.asarray(found.scale, np.float32), int(found.zeroPoint[0])
+        scales, zeros = ((None, None) if found is None else (found.scale, found.zeroPoint))
+        scales = np.asarray([] if scales is None else scales, np.float32)
+        zeros = set() if zeros is None else set(map(int, zeros))
+        if not (len(scales) and (scales > 0).all() and np.isfinite(scales).all() and len(zeros) == 1):
+            raise Refusal(f"expected positive scales and one zero point of each integer tensor; got {scales}, {zeros}")
+        return scales, zeros.pop()
 
     def stored(self, tensor):
         """(the tensor that stores a kernel's values in the file, whether a DENSIFY operation follows it)."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_tf.certification import file
-from robust_tf.certification.integers import propagate
+from robust_tf.certification.propagation import propagate
 from robust_tf.certification.requantise import FAMILIES, covering, emulating
 from robust_tf.export.formats import convert
 from robust_tf.refusal import Refusal
