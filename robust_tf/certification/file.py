@@ -142,7 +142,7 @@ def differences(W, bias, interval, y):
     """The least W_y a + b_y - W_j a - b_j over a in the interval [B, D], for each j: [B, K]."""
     low, high = interval
     centre, radius = (low + high) / 2, (high - low) / 2
-    found = np.empty((len(y), len(W)))
+    found, bias = np.empty((len(y), len(W))), bias * np.ones(len(W))
     for own in np.unique(y):
         rows, chosen = W[own] - W, y == own
         found[chosen] = centre[chosen] @ rows.T - radius[chosen] @ np.abs(rows).T + bias[own] - bias

@@ -173,6 +173,11 @@ def quantisation(graph, op, inputs, rounded):
     return finished(graph, op, moved)
 
 
+def rectified(graph, op, inputs, rounded):
+    _, zero_point = scale_of(graph, op.outputs[0])
+    return tuple(tf.maximum(side, zero_point) for side in quantisation(graph, op, inputs, rounded))
+
+
 RULES = {
     **dict.fromkeys(PRODUCTS, layer),
     **dict.fromkeys(MOVES, move),
@@ -180,4 +185,5 @@ RULES = {
     "MUL": multiplication,
     "MEAN": mean,
     "AVERAGE_POOL_2D": average_pool,
+    "RELU": rectified,
 }

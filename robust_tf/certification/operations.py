@@ -1,6 +1,5 @@
 """What operations of a .tflite file do to values of any type: products with a kernel, moves, and the checks of both."""
 
-import numpy as np
 import tensorflow as tf
 
 from robust_tf.refusal import Refusal

@@ -11,7 +11,7 @@ from robust_tf.certification.requantise import covering
 
 
 def propagate(graph, ops, bounds, rounded=covering):
-    """Adds the intervals of the outputs of `ops` to bounds {tensor: interval}.
+    """Adds the intervals of the outputs of `ops` to bounds {tensor: interval}, without those that no operation needs.
 
     Args:
       graph: tflite.graph.Graph.
@@ -21,6 +21,7 @@ def propagate(graph, ops, bounds, rounded=covering):
 
     Raises Refusal for an unknown operation.
     """
+    last_users = {tensor: op for op in graph.ops for tensor in op.inputs}
     for op in ops:
         inputs = [bounds.get(tensor) for tensor in op.inputs]
         if not any(interval is not None for interval in inputs):
@@ -34,6 +35,9 @@ def propagate(graph, ops, bounds, rounded=covering):
         batch, *shape = graph.shape(op.outputs[0])
         if batch != 1 or list(interval[0].shape[1:]) != shape or len(op.outputs) > 1:
             refuse(op, f"with outputs {[graph.shape(tensor) for tensor in op.outputs]}")
+        for tensor in op.inputs:
+            if last_users[tensor] is op:
+                bounds.pop(tensor, None)
         bounds[op.outputs[0]] = interval
     return bounds
 

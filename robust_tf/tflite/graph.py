@@ -85,7 +85,7 @@ class Graph:
         Raises Refusal where it has none, scales that are not positive, or zero points that differ.
         """
         found = self.tensors[tensor].quantization
-        scales, zeros = ((None, None) if found is None else (found.scale, found.zeroPoint))
+        scales, zeros = (None, None) if found is None else (found.scale, found.zeroPoint)
         scales = np.asarray([] if scales is None else scales, np.float32)
         zeros = set() if zeros is None else set(map(int, zeros))
         if not (len(scales) and (scales > 0).all() and np.isfinite(scales).all() and len(zeros) == 1):

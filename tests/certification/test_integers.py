@@ -12,6 +12,7 @@ from robust_tf.certification import file
 from robust_tf.certification.propagation import propagate
 from robust_tf.certification.requantise import FAMILIES, covering, emulating
 from robust_tf.export.formats import convert
+from robust_tf.models.channels import ChannelShuffle, ChannelSlice
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
 
@@ -58,7 +59,23 @@ def residual():
     return [keras.Model(image, a)]
 
 
-NETS, EMULATED = [plain, separable, residual], [plain, separable]
+def scaled():
+    """Products and sums with constants of either sign, a shuffle and a slice of channels, a ReLU that rounds."""
+    layers = keras.layers
+    norm = {"gamma_initializer": "normal", "beta_initializer": "normal"}
+    return [
+        layers.Rescaling((4.0, -3.0, 0.5), (-2.0, 1.5, 0.0)),
+        layers.Conv2D(8, 3),
+        ChannelShuffle(2),
+        layers.MaxPooling2D(2),
+        layers.BatchNormalization(**norm),
+        layers.ReLU(),
+        ChannelSlice(2, 7),
+        layers.Flatten(),
+    ]
+
+
+NETS, EMULATED = [plain, separable, residual, scaled], [plain, separable]
 
 
 @pytest.fixture(scope="module", params=NETS)
