@@ -157,7 +157,8 @@ def autoattack(
       net: any Keras net, or any function in TensorFlow, images [B, H, W, C] float32 in [0, 1] -> logits [B, K] with
         K >= 4 (standard) or 3 (thesis). A function without a gradient is refused.
       version: "standard" or "thesis".
-      seed, batch_size: of the random starts, which depend on both; images attacked at once.
+      seed: of all random numbers, which also depend on an image's place in x.
+      batch_size: images attacked at once; it changes no result.
     """
     config = from_keywords(
         EvaluateConfig, workdir=".", attacks="autoattack", version=version, eps=eps, seed=seed, batch_size=batch_size

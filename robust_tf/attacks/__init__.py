@@ -5,7 +5,7 @@ arguments `options`, and
 
     eps    if it stays in a ball
     norm   if it supports several norms
-    seed   if it uses random numbers
+    seed   if it uses random numbers: an integer, or a seed for each image (`attacks.seeds`)
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ ATTACKS = {
         keeps_best=True,
     ),
     "pgd": Attack(
-        address="robust_tf.attacks.cleverhans_attacks:pgd",
+        address="robust_tf.attacks.restarts:pgd",
         summary="gradient steps of alpha from random starts",
         options=("steps", "alpha", "restarts"),
         norms=NORMS,
@@ -90,7 +90,7 @@ ATTACKS = {
         stops=True,
     ),
     "cw_linf": Attack(
-        address="robust_tf.attacks.cw:cw_linf",
+        address="robust_tf.attacks.restarts:cw_linf",
         summary="pgd on Carlini and Wagner's margin",
         options=("steps", "alpha", "restarts"),
         keeps_best=True,

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
-from robust_tf.attacks.seeds import derived
+from robust_tf.attacks.seeds import derived, each, rows
 from robust_tf.refusal import Refusal
 
 TARGETS = 9  # target classes of a targeted attack: the wrong classes of largest logits
@@ -48,7 +48,7 @@ def apgd_ce(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
       eps: radius in pixels of [0, 1].
       steps: gradient steps of a restart.
       restarts: number of restarts; an image that is misclassified is not attacked again.
-      seed: one integer or several.
+      seed: one integer or several, or a seed for each image, int32 [B, 2] (`attacks.seeds`).
 
     Returns:
       x_adv [B, H, W, C]: a misclassified image if one was found, else that of the largest loss; x if eps = 0.
@@ -96,14 +96,14 @@ def _attack(logits_fn, x, y, loss, attempts, eps, steps, seed):
     ascend = _compiled(logits_fn, loss, steps)
     z = logits_fn(x)
     targets = wrong_classes(z, y)
-    x_adv = x
+    x_adv, seeds = x, rows(seed, x)
     left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
     for restart, rank in attempts:
         if not len(left):
             break
-        seeds = derived(seed, restart, rank)
         given = (tf.gather(part, left) for part in (x, y, targets[:, rank]))
-        found, broken = ascend(*given, tf.constant(eps, tf.float32), tf.constant(seeds))
+        drawn = derived(seeds[left.numpy()], restart, rank)
+        found, broken = ascend(*given, tf.constant(eps, tf.float32), tf.constant(drawn))
         x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], found)
         left = tf.boolean_mask(left, ~broken)
     return x_adv
@@ -122,7 +122,7 @@ def checkpoints(steps):
 
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn, loss_of, steps):
-    """One attempt as a graph: (x, y, target, eps, seed [2]) -> x_adv, whether it is misclassified [B]."""
+    """One attempt as a graph: (x, y, target, eps, seeds [B, 2]) -> x_adv, whether it is misclassified [B]."""
     at = checkpoints(steps)
     gaps = dict(zip(at, np.diff([0, *at])))
     # For each gradient step: the steps since the last checkpoint if it is a checkpoint, else 0.
@@ -137,10 +137,10 @@ def _compiled(logits_fn, loss_of, steps):
             total = tf.reduce_sum(loss)
         return loss, tape.gradient(total, x_adv, unconnected_gradients="zero"), tf.argmax(z, -1, tf.int32) != y
 
-    def ascend(x, y, target, eps, seed):
+    def ascend(x, y, target, eps, seeds):
         pick = lambda which, a, b: tf.where(which[:, None, None, None], a, b)
         low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
-        t = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+        t = each(lambda seed: tf.random.stateless_uniform(tf.shape(x)[1:], seed, -1.0, 1.0), seeds)
         start = tf.clip_by_value(x + eps * t / tf.reduce_max(tf.abs(t), (1, 2, 3), keepdims=True), low, high)
         loss, grad, broken = measure(start, y, target)
         zeros = tf.zeros_like(loss)
@@ -155,7 +155,7 @@ def _compiled(logits_fn, loss_of, steps):
             better = new_loss > best_loss
             best, best_grad = pick(better, new, best), pick(better, new_grad, best_grad)
             best_loss = tf.maximum(best_loss, new_loss)
-            adv = pick(wrong, new, adv)
+            adv = pick(wrong & ~broken, new, adv)  # the first, however long other images of the batch take
             broken |= wrong
 
             gap = gap_at[i + 1]
@@ -180,5 +180,5 @@ def _compiled(logits_fn, loss_of, steps):
         return pick(broken, adv, best), broken
 
     image = tf.TensorSpec((None, None, None, None))
-    label, scalar, pair = tf.TensorSpec((None,), tf.int32), tf.TensorSpec(()), tf.TensorSpec((2,), tf.int32)
+    label, scalar, pair = tf.TensorSpec((None,), tf.int32), tf.TensorSpec(()), tf.TensorSpec((None, 2), tf.int32)
     return tf.function(ascend, input_signature=(image, label, label, scalar, pair))

@@ -1,8 +1,8 @@
-"""FGSM, IFGSM, MIM and PGD of CleverHans 4.0 (TensorFlow 2), with restarts added: attacks of evaluation.
+"""FGSM, IFGSM and MIM of CleverHans 4.0 (TensorFlow 2): attacks of evaluation without random starts.
 
 CleverHans needs the labels, both clip bounds and `rand_init` as arguments, and its own checks off (they assert on
 tensors). Call it outside a `tf.function`, with one `logits_fn` object for all batches: its gradient is compiled
-once per object. Its random starts come from TensorFlow's global generator, which is seeded here.
+once per object.
 """
 
 import numpy as np
@@ -13,7 +13,6 @@ from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient
 
 from robust_tf.attacks import default_alpha
 from robust_tf.attacks.margin import margin
-from robust_tf.attacks.seeds import derived
 
 ORDERS = {"linf": np.inf, "l2": 2}
 
@@ -35,49 +34,36 @@ def fgsm(logits_fn, x, y, *, eps, norm="linf"):
 
 
 def ifgsm(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
-    """Iterated FGSM, also called BIM (Kurakin et al., arXiv 1607.02533): as `pgd`, from x itself."""
-    return pgd(logits_fn, x, y, eps=eps, steps=steps, alpha=alpha, norm=norm, random_start=False)
+    """Iterated FGSM, also called BIM (Kurakin et al., arXiv 1607.02533): projected gradient ascent from x itself.
 
-
-def mim(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
-    """IFGSM along a sum of gradients, each divided by its mean absolute value (Dong et al., arXiv 1710.06081).
-
-    Returns the better of x and the last point. Parameters as in `pgd`; the decay factor of the sum is 1.
-    """
-    alpha = default_alpha(eps, steps) if alpha is None else alpha
-    x_adv = momentum_iterative_method(
-        logits_fn, x, eps, alpha, steps, ORDERS[norm], clip_min=0.0, clip_max=1.0, y=y, sanity_checks=False
-    )
-    better = margin(logits_fn(x_adv), y) < margin(logits_fn(x), y)
-    return tf.where(better[:, None, None, None], x_adv, x)
-
-
-def pgd(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf", random_start=True, restarts=1, seed=0):
-    """Projected gradient descent (Madry et al., arXiv 1706.06083), the best of all restarts for each image.
-
-    The best point has the smallest margin z_y - max_{i != y} z_i, which is negative for a misclassified image; x itself
-    is a candidate, so that the attack never raises the accuracy.
+    Returns the better of x and the last point.
 
     Args:
       logits_fn, x, y, eps, norm: as in `fgsm`.
       steps: gradient steps.
       alpha: step size in pixels, at most eps; None means min(eps, 2.5 eps / steps).
-      random_start: whether to start at a random point of the ball; if not, at x.
-      restarts: number of random starts.
-      seed: seed of the random starts, one integer or several.
-
-    Returns:
-      x_adv [B, H, W, C].
     """
     alpha = default_alpha(eps, steps) if alpha is None else alpha
-    best, least = x, margin(logits_fn(x), y)
-    for restart in range(restarts):
-        tf.random.set_seed(int(derived(seed, restart, count=1).view(np.uint32)[0]))
-        x_adv = projected_gradient_descent(
-            logits_fn, x, eps, alpha, steps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0,
-            rand_init=random_start, sanity_checks=False,
-        )  # fmt: skip
-        now = margin(logits_fn(x_adv), y)
-        best = tf.where((now < least)[:, None, None, None], x_adv, best)
-        least = tf.minimum(now, least)
-    return best
+    x_adv = projected_gradient_descent(
+        logits_fn, x, eps, alpha, steps, ORDERS[norm], y=y, clip_min=0.0, clip_max=1.0, rand_init=False,
+        sanity_checks=False,
+    )  # fmt: skip
+    return better(logits_fn, x, x_adv, y)
+
+
+def mim(logits_fn, x, y, *, eps, steps=100, alpha=None, norm="linf"):
+    """IFGSM along a sum of gradients, each divided by its mean absolute value (Dong et al., arXiv 1710.06081).
+
+    Returns the better of x and the last point. Parameters as in `ifgsm`; the decay factor of the sum is 1.
+    """
+    alpha = default_alpha(eps, steps) if alpha is None else alpha
+    x_adv = momentum_iterative_method(
+        logits_fn, x, eps, alpha, steps, ORDERS[norm], clip_min=0.0, clip_max=1.0, y=y, sanity_checks=False
+    )
+    return better(logits_fn, x, x_adv, y)
+
+
+def better(logits_fn, x, x_adv, y):
+    """Of each image the point of the smaller margin, x where they are equal."""
+    moved = margin(logits_fn(x_adv), y) < margin(logits_fn(x), y)
+    return tf.where(moved[:, None, None, None], x_adv, x)

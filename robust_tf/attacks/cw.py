@@ -1,14 +1,11 @@
-"""Carlini and Wagner's attacks (arXiv 1608.04644): the nearest misclassified image in L2, and their margin in L-inf."""
+"""Carlini and Wagner's attack (arXiv 1608.04644): the nearest misclassified image in L2."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.attacks import default_alpha
 from robust_tf.attacks.margin import margin
-from robust_tf.attacks.pgd import pgd
-from robust_tf.attacks.seeds import derived
 
 INSIDE = 1 - 1e-6  # fraction of tanh's range that is used, so that pixels 0 and 1 have a finite w
 BETAS, TINY = (0.9, 0.999), 1e-8  # Adam's
@@ -83,45 +80,3 @@ def _compiled(logits_fn, steps, learning_rate):
         return nearest, distance
 
     return search
-
-
-def cw_linf(logits_fn, x, y, *, eps, steps=100, alpha=None, restarts=1, seed=0):
-    """Projected gradient ascent on Carlini and Wagner's margin, max_{i != y} z_i - z_y, in the L-inf ball.
-
-    The margin's gradient does not vanish for confident nets; that of the cross-entropy does.
-
-    Args:
-      logits_fn, x, y: as in `cw_l2`.
-      eps: radius in pixels of [0, 1].
-      steps: gradient steps.
-      alpha: step size in pixels; None means min(eps, 2.5 eps / steps).
-      restarts: number of uniform random starts; the point of the smallest margin is returned, x included.
-      seed: one integer or several.
-
-    Returns:
-      x_adv [B, H, W, C].
-    """
-    x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
-    run = _ascent(logits_fn, steps)
-    best, least = x, margin(logits_fn(x), y)
-    size = tf.constant(default_alpha(eps, steps) if alpha is None else alpha, tf.float32)
-    for restart in range(restarts):
-        seeds = derived(seed, restart)
-        x_adv, now = run(x, y, tf.constant(eps, tf.float32), size, tf.constant(seeds))
-        best = tf.where((now < least)[:, None, None, None], x_adv, best)
-        least = tf.minimum(now, least)
-    return best
-
-
-@functools.lru_cache(maxsize=8)
-def _ascent(logits_fn, steps):
-    image, label, scalar = tf.TensorSpec((None, None, None, None)), tf.TensorSpec((None,), tf.int32), tf.TensorSpec(())
-
-    @tf.function(input_signature=(image, label, scalar, scalar, tf.TensorSpec((2,), tf.int32)))
-    def run(x, y, eps, alpha, seed):
-        x_adv = pgd(
-            logits_fn, x, y, eps=eps, steps=steps, alpha=alpha, seed=seed, objective=lambda z: -margin(z, y)
-        )  # fmt: skip
-        return x_adv, margin(logits_fn(x_adv), y)
-
-    return run

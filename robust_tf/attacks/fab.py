@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks.apgd import TARGETS, wrong_classes
-from robust_tf.attacks.seeds import derived
+from robust_tf.attacks.seeds import derived, each, rows
 
 BIAS_MAX = 0.1  # largest beta, the weight of the step from x
 OVERSHOOT = 1.05  # factor on the step to the linearised boundary
@@ -32,7 +32,7 @@ def fab(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
       steps: gradient steps of a restart.
       restarts: number of restarts; the first starts at x, others at x + 0.5 min(eps, best distance) t / max|t|, t
         uniform. An image that is misclassified within eps is not attacked again.
-      seed: one integer or several.
+      seed: one integer or several, or a seed for each image, int32 [B, 2] (`attacks.seeds`).
 
     Returns:
       x_adv [B, H, W, C]: the nearest misclassified image if it is within eps, else x.
@@ -53,17 +53,17 @@ def _attack(logits_fn, x, y, attempts, eps, steps, seed):
         return x
     z = logits_fn(x)
     targets = wrong_classes(z, y)
-    x_adv, eps = x, tf.constant(eps, tf.float32)
+    x_adv, eps, seeds = x, tf.constant(eps, tf.float32), rows(seed, x)
     nearest = tf.fill(y.shape, 1.0)  # distance of the nearest misclassified image so far
     left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
     for restart, rank in attempts:
         if not len(left):
             break
         numbers = (restart, 0 if rank is None else 1 + rank)
-        seeds = derived(seed, *numbers)
+        drawn = derived(seeds[left.numpy()], *numbers)
         given = (tf.gather(part, left) for part in (x, y, targets[:, rank or 0], nearest))
         search = _compiled(logits_fn, steps, rank is not None)
-        found, distance = search(*given, eps, tf.constant(restart > 0), tf.constant(seeds))
+        found, distance = search(*given, eps, tf.constant(restart > 0), tf.constant(drawn))
         within = distance <= eps
         hit = tf.boolean_mask(left, within)[:, None]
         x_adv = tf.tensor_scatter_nd_update(x_adv, hit, tf.boolean_mask(found, within))
@@ -100,7 +100,7 @@ def onto_hyperplane(x, w, c):
 
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn, steps, targeted):
-    """One attempt as a graph: (x, y, target, nearest, eps, random_start, seed) -> the image, its distance [B]."""
+    """One attempt as a graph: (x, y, target, nearest, eps, random_start, seeds) -> the image, its distance [B]."""
 
     def boundary(point, y, target):
         """d_l [B] and its gradient for the nearest linearised boundary; whether the point is misclassified [B]."""
@@ -126,9 +126,9 @@ def _compiled(logits_fn, steps, targeted):
     def largest(delta):
         return tf.reduce_max(tf.abs(delta), (1, 2, 3))
 
-    def search(x, y, target, nearest, eps, random_start, seed):
+    def search(x, y, target, nearest, eps, random_start, seeds):
         wide = lambda a: a[:, None, None, None]
-        t = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+        t = each(lambda seed: tf.random.stateless_uniform(tf.shape(x)[1:], seed, -1.0, 1.0), seeds)
         moved = x + wide(0.5 * tf.minimum(eps, nearest) / largest(t)) * t
         start = tf.clip_by_value(tf.where(random_start, moved, x), 0.0, 1.0)
 
@@ -152,5 +152,5 @@ def _compiled(logits_fn, steps, targeted):
         return tf.while_loop(lambda i, *_: i < steps, step, (0, start, x, far))[2:]
 
     image, label, margins = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))
-    flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((2,), tf.int32)
+    flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((None, 2), tf.int32)
     return tf.function(search, input_signature=(image, label, label, margins, tf.TensorSpec(()), flag, pair))

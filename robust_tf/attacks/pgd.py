@@ -38,7 +38,7 @@ def pgd(
       alpha: step size in the unit of eps; None means `step_size`.
       norm: "linf" or "l2".
       starts: names of STARTS, one drawn at random for each image; without names the attack starts at x (IFGSM).
-      seed: two integers that determine the start.
+      seed: two integers that determine the start, or [B, 2], two for each image.
       objective: L of each image, logits [B, K] -> [B]; None means the cross-entropy with y.
       share: (part, num_parts) if x is a part of a larger batch, see `starts.start`.
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks.margin import margin
-from robust_tf.attacks.seeds import derived
+from robust_tf.attacks.seeds import derived, each, rows
 
 # The fraction p of pixels in a square is halved after each of these numbers of queries.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -26,7 +26,7 @@ def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, initial_p=
       eps: radius in pixels of [0, 1].
       queries: evaluations of each image in a restart.
       restarts: number of restarts; an image that is misclassified is not attacked again.
-      seed: one integer or several.
+      seed: one integer or several, or a seed for each image, int32 [B, 2] (`attacks.seeds`).
       initial_p: p at the start.
 
     Returns:
@@ -35,26 +35,32 @@ def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, initial_p=
     x, y = tf.convert_to_tensor(x), tf.cast(y, tf.int32)
     if eps == 0:
         return x
-    x_adv = x
+    x_adv, seeds = x, rows(seed, x)
     left = tf.where(margin(logits_fn(x), y) >= 0)[:, 0]  # images that are not yet misclassified
     for restart in range(restarts):
-        key = derived(seed, restart, count=1)[0]
         stripes, search = _compiled(logits_fn)
         eps_now = tf.constant(eps, tf.float32)
         if len(left):
-            best, least = stripes(tf.gather(x, left), tf.gather(y, left), eps_now, key)
+            drawn = tf.constant(derived(seeds[left.numpy()], restart, 0))
+            best, least = stripes(tf.gather(x, left), tf.gather(y, left), eps_now, drawn)
             x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], best)
             left, best, least = (tf.boolean_mask(part, least >= 0) for part in (left, best, least))
         for begin in range(1, queries, CHUNK):
             if not len(left):
                 break
             sides = [side(query, initial_p, *x.shape[1:3]) for query in range(begin, min(begin + CHUNK, queries))]
+            drawn = tf.constant(derived(seeds[left.numpy()], restart, begin))
             best, least = search(
-                tf.gather(x, left), tf.gather(y, left), best, least, eps_now, tf.constant(sides), key, begin
+                tf.gather(x, left), tf.gather(y, left), best, least, eps_now, tf.constant(sides), drawn
             )
             x_adv = tf.tensor_scatter_nd_update(x_adv, left[:, None], best)
             left, best, least = (tf.boolean_mask(part, least >= 0) for part in (left, best, least))
     return x_adv
+
+
+def signs(u):
+    """-1 or 1, with equal probability for u uniform in [0, 1)."""
+    return tf.where(u < 0.5, 1.0, -1.0)
 
 
 def side(query, initial_p, height, width):
@@ -63,33 +69,32 @@ def side(query, initial_p, height, width):
     return min(max(1, round(np.sqrt(p * height * width))), height, width)
 
 
-def _signs(shape, seed):
-    return 2.0 * tf.cast(tf.random.stateless_uniform(shape, seed) < 0.5, tf.float32) - 1.0
-
-
 @functools.lru_cache(maxsize=8)
 def _compiled(logits_fn):
     """The start and a chunk of queries as graphs; both return the best point so far and its margin [B]."""
 
-    def stripes(x, y, eps, key):
-        batch, _, width, channels = tf.unstack(tf.shape(x))
-        start = tf.clip_by_value(x + eps * _signs((batch, 1, width, channels), (key, 0)), 0.0, 1.0)
+    def stripes(x, y, eps, seeds):
+        _, _, width, channels = tf.unstack(tf.shape(x))
+        drawn = each(lambda seed: tf.random.stateless_uniform((1, width, channels), seed), seeds)
+        start = tf.clip_by_value(x + eps * signs(drawn), 0.0, 1.0)
         return start, margin(logits_fn(start), y)
 
-    def search(x, y, best, least, eps, sides, key, begin):
-        batch, height, width, channels = tf.unstack(tf.shape(x))
+    def search(x, y, best, least, eps, sides, seeds):
+        _, height, width, channels = tf.unstack(tf.shape(x))
         low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
 
+        # The numbers of all queries are drawn at once: for each its row, its column and the signs of its channels.
+        drawn = each(lambda seed: tf.random.stateless_uniform((len(sides), 2 + channels), seed), seeds)  # [B, Q, 2 + C]
+
         def query(i, best, least):
-            size = sides[i]
-            seeds = tf.random.split((key, begin + i), 3)
-            draw = lambda seed, end: tf.random.stateless_uniform((batch, 1), seed, 0, end, tf.int32)
-            top, left = draw(seeds[0], height - size + 1), draw(seeds[1], width - size + 1)
+            size, numbers = sides[i], drawn[:, i]
+            below = lambda u, end: tf.cast(u * tf.cast(end, tf.float32), tf.int32)  # u in [0, 1) -> 0, ..., end - 1
+            top, left = below(numbers[:, :1], height - size + 1), below(numbers[:, 1:2], width - size + 1)
             rows, columns = tf.range(height)[None], tf.range(width)[None]
             inside = ((rows >= top) & (rows < top + size))[:, :, None] & ((columns >= left) & (columns < left + size))[
                 :, None
             ]  # [B, H, W]
-            patch = 2 * eps * _signs((batch, 1, 1, channels), seeds[2])
+            patch = 2 * eps * signs(numbers[:, None, None, 2:])
             tried = tf.clip_by_value(best + tf.where(inside[..., None], patch, 0.0), low, high)
             now = margin(logits_fn(tried), y)
             kept = (now < least) & (least >= 0)
@@ -97,17 +102,9 @@ def _compiled(logits_fn):
 
         return tf.while_loop(lambda i, *_: i < len(sides), query, (0, best, least))[1:]
 
-    image = tf.TensorSpec((None, None, None, None))
-    whole, real, label, margins = (
-        tf.TensorSpec((), tf.int32),
-        tf.TensorSpec(()),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None,)),
-    )
+    image, margins, real = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,)), tf.TensorSpec(())
+    whole, pair = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, 2), tf.int32)
     return (
-        tf.function(stripes, input_signature=(image, label, real, whole)),
-        tf.function(
-            search,
-            input_signature=(image, label, image, margins, real, tf.TensorSpec((None,), tf.int32), whole, whole),
-        ),
+        tf.function(stripes, input_signature=(image, whole, real, pair)),
+        tf.function(search, input_signature=(image, whole, image, margins, real, whole, pair)),
     )

@@ -45,13 +45,18 @@ def start(x, eps, norm, seed, names, share=(0, 1)):
       x: images [B, H, W, C] in [0, 1].
       eps: radius.
       norm: of the ball.
-      seed: two integers.
+      seed: two integers, or [B, 2], a pair for each image, whose start then depends on no other image.
       names: of STARTS; each is drawn with equal probability.
       share: (part, num_parts): x is part number `part` of a batch of `num_parts` equal parts, and gets the random
         numbers that it would get in the whole batch.
     """
     if not names:
         return x
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape.rank == 2:
+        radii = tf.broadcast_to(eps, tf.stack([tf.shape(x)[0], 1, 1, 1]))
+        one = lambda own: start(own[0][None], own[1][None], norm, own[2], names)[0]
+        return tf.map_fn(one, (x, radii, seed), fn_output_signature=x.dtype)
     part, num_parts = share
     B = tf.shape(x)[0]
     shape = tf.concat([[num_parts * B], tf.shape(x)[1:]], 0)

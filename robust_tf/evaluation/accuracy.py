@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
+from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches
 from robust_tf.models.fast import inference_form
 
@@ -59,7 +60,8 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, progress
         clean.append(correct(logits_fn, x, y))
         for name in attacks:
             began = time.perf_counter()
-            x_adv, bad = admitted(x, crafted(name, logits_fn, x, y, settings, start=start, **ball))
+            numbers = range(start, start + len(x))
+            x_adv, bad = admitted(x, crafted(name, logits_fn, x, y, settings, numbers=numbers, **ball))
             survived[name].append(correct(logits_fn, x_adv, y))
             seconds[name] += time.perf_counter() - began
             moved[name] |= bool(tf.reduce_any(x_adv != x))
@@ -75,10 +77,10 @@ def admitted(x, x_adv):
     return tf.where(finite[:, None, None, None], x_adv, x), int(tf.reduce_sum(tf.cast(~finite, tf.int32)))
 
 
-def crafted(name, logits_fn, x, y, settings, *, eps, norm, seed, start):
+def crafted(name, logits_fn, x, y, settings, *, eps, norm, seed, numbers):
     """x_adv of ATTACKS[name] on the images x; settings: an EvaluateConfig with the options of the attack.
 
-    start: number of the first image, so that each batch has its own random numbers.
+    numbers: of the images in the test set, [B]; with `seed` they determine all random numbers.
     """
     attack = ATTACKS[name]
-    return attack(logits_fn, x, y, **attack.keywords(settings, eps, norm, (seed, start)))
+    return attack(logits_fn, x, y, **attack.keywords(settings, eps, norm, of_images(seed, numbers)))

@@ -66,8 +66,10 @@ class EvaluateConfig:
         "number of test images, from the first; default: all, "
         + ", ".join(f"{mode.images} ({name})" for name, mode in MODES.items() if mode.images),
     )
-    batch_size: int = flag(whole(1), "500", "images attacked at once; the random starts depend on it")
-    seed: int = flag(whole(0), "0", "seed of the random starts")
+    batch_size: int = flag(whole(1), "500", "images attacked at once; it changes no result")
+    seed: int = flag(
+        whole(0), "0", "seed of all random numbers, which also depend on the image, but not on other images"
+    )
 
     def checked(self):
         """The configuration with its run directory; raises Refusal for invalid ones."""

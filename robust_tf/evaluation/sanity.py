@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import of_images
 from robust_tf.attacks.square import square
 from robust_tf.data.pixels import pixels
 from robust_tf.evaluation.accuracy import admitted, correct
@@ -109,9 +110,10 @@ def probe(logits_fn, images, labels, *, eps, norm, far, seed=0):
 
     if norm == "l2":  # the L2 length of a corner of the L-inf ball
         far *= float(np.sqrt(np.prod(x.shape[1:])))
+    seeds = of_images(seed, range(len(x)))
     # AutoGraph would warn of the import of the starts.
     attack = tf.function(
-        lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=(seed, 0)), autograph=False
+        lambda eps, steps: pgd(logits_fn, x, y, eps=eps, steps=steps, norm=norm, seed=seeds), autograph=False
     )
 
     def pgd_images(eps, steps):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches, pixels
 from robust_tf.evaluation.accuracy import admitted, correct
 from robust_tf.files import write_arrays
@@ -19,7 +20,7 @@ from robust_tf.refusal import Refusal
 class SequencedAttack(NamedTuple):
     """An attack of a sequence.
 
-    craft(x, y, seed) -> x_adv, for images x [B, H, W, C], labels y [B] and a seed of several integers.
+    craft(x, y, seeds) -> x_adv, for images x [B, H, W, C], labels y [B] and a seed for each image, int32 [B, 2].
     gradients: whether it needs gradients; otherwise it needs scores only (black box).
     """
 
@@ -62,8 +63,8 @@ def in_sequence(
       judge: images [B, H, W, C] -> scores [B, K] of the net under attack.
       attacks: list of SequencedAttack.
       images, labels: uint8 [N, H, W, C] and int [N].
-      seed: of all random numbers; those of a batch depend on the number of its first image too.
-      batch_size: images attacked at once.
+      seed: of all random numbers, which also depend on the image and on the number of the attack.
+      batch_size: images attacked at once; it changes no result.
       individually: every attack sees all images that are classified correctly without attack.
       state_path: None or a path (.npz) that is rewritten after each batch; the caller removes it once the record is
         saved.
@@ -93,7 +94,7 @@ def in_sequence(
             batch = chosen[start : start + batch_size]
             began = time.perf_counter()
             x, y = pixels(images[batch]), labels[batch]
-            x_adv, bad = admitted(x, attack.craft(x, y, (seed, number, int(batch[0]))))
+            x_adv, bad = admitted(x, attack.craft(x, y, of_images((seed, number), batch)))
             survived[number, batch] = correct(judge, x_adv, y)
             seconds[number - 1] += time.perf_counter() - began
             invalid[number - 1] += bad
@@ -130,7 +131,7 @@ def _restored(state_path, identity, count, attacks):
         raise Refusal(f"expected the state of an interrupted evaluation in {state_path}; got {error}") from None
     if found != identity or restored[0].shape != (1 + attacks, count):
         raise Refusal(
-            f"expected the state of the same evaluation in {state_path}; got one of another net, --batch_size or"
+            f"expected the state of the same evaluation in {state_path}; got one of another net or"
             " --num_images; delete the file to start again"
         )
     return restored

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from robust_tf.attacks.apgd import apgd_ce, checkpoints, dlr, targeted_dlr, wrong_classes
 from robust_tf.attacks.margin import margin
+from robust_tf.attacks.seeds import derived, of_images
 
 W = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 
@@ -88,8 +89,8 @@ def test_the_batch_is_the_algorithm_image_by_image():
     x_adv = apgd_ce(bent, x, y, eps=eps, steps=steps, seed=3)
     robust = np.flatnonzero(np.argmax(bent(x_adv), -1) == y)[:4]
     assert len(robust) == 4
-    seeds = np.random.SeedSequence([3, 0]).generate_state(2).astype(np.int32)
-    t = tf.random.stateless_uniform(tf.shape(x), seeds, -1.0, 1.0).numpy()
+    seeds = derived(of_images(3, range(len(y))), 0, 0)
+    t = np.stack([tf.random.stateless_uniform(x.shape[1:], seed, -1.0, 1.0) for seed in seeds])
     start = x + eps * t / np.abs(t).max(axis=(1, 2, 3), keepdims=True)
     for n in robust:
         expected = reference(x[n : n + 1].numpy(), int(y[n]), eps, steps, start[n : n + 1])

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.attacks import ATTACKS, AUTOATTACK, Attack
+from robust_tf.attacks.seeds import of_images
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.autoattack import autoattack
 from robust_tf.evaluation.sequence import broken_by, in_sequence
@@ -23,7 +24,7 @@ def nearest(x):
 
 def brighten(classes):
     def attack(logits_fn, x, y, *, eps, seed, **settings):
-        SEEN.append((classes, list(y), seed))
+        SEEN.append((classes, list(y), seed.tolist()))
         return tf.where(np.isin(y, classes)[:, None, None, None], x + 25 / 255, x)
 
     return attack
@@ -55,7 +56,8 @@ def test_each_attack_sees_what_is_left(two_attacks):
     survived, seconds, invalid = run()
     np.testing.assert_array_equal(broken_by(survived), [-1, 1, 2, 1, -1, 1, 2, 0])
     assert [labels for _, labels, _ in SEEN] == [[0, 1, 2], [3, 4, 3], [2], [0, 2, 4], [2]]
-    assert [seed for _, _, seed in SEEN] == [(5, 1, 0), (5, 1, 3), (5, 1, 6), (5, 2, 0), (5, 2, 6)]
+    left = [(1, [0, 1, 2]), (1, [3, 4, 5]), (1, [6]), (2, [0, 2, 4]), (2, [6])]
+    assert [seeds for _, _, seeds in SEEN] == [of_images((5, number), batch).tolist() for number, batch in left]
     assert len(seconds) == 2
     np.testing.assert_array_equal(invalid, [0, 0])
     np.testing.assert_array_equal(survived.mean(1), [7 / 8, 4 / 8, 2 / 8])

@@ -49,7 +49,7 @@ def under_sequence(subject, config, record_path):
         found = in_sequence(
             subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
             individually=config.individual, state_path=record_path.with_name(f"{record_path.stem}.state.npz"),
-            identity=json.dumps([subject.run.digest, config.batch_size]), progress=sequence_progress(progress),
+            identity=json.dumps([subject.run.digest]), progress=sequence_progress(progress),
         )  # fmt: skip
     flags = tuple(sequence_flags(attacks, found, config.individual))
     return subject.record(config, flags=flags, **outcome(attacks, found))

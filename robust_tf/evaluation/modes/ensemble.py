@@ -51,7 +51,7 @@ def measure(subject, config, record_path):
         for start, x, y in in_batches(subject.images, subject.labels, config.batch_size):
             clean.append(correct(both, x, y))
             for attack, name in itertools.product(attacks, nets):
-                x_adv = crafted(attack, nets[name], x, y, config, start=start, **ball)
+                x_adv = crafted(attack, nets[name], x, y, config, numbers=range(start, start + len(x)), **ball)
                 kept[attack][name].append(correct(both, x_adv, y))
                 progress.advance(task, len(x))
     clean = np.concatenate(clean)

@@ -25,7 +25,7 @@ def measure(subject, config, record_path):
             clean.append(correct(subject.logits_fn, x, y))
             for name in SHOWN:
                 began = time.perf_counter()
-                x_adv = crafted(name, subject.logits_fn, x, y, config, start=start, **ball)
+                x_adv = crafted(name, subject.logits_fn, x, y, config, numbers=range(start, start + len(x)), **ball)
                 survived[name].append(correct(subject.logits_fn, x_adv, y))
                 delta = (x_adv - x).numpy().reshape(len(y), -1)
                 lengths[name].append(np.stack([np.abs(delta).max(1), np.linalg.norm(delta, axis=1)]))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from rich.table import Table
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import BELOW, COLOURS, HEIGHT, WIDTH, Figure, Missing
 from robust_tf.files import write_arrays
@@ -25,8 +26,8 @@ def measure(subject, config, record_path):
         for start, x, y in in_batches(subject.images, subject.labels, config.batch_size):
             found.append(
                 least_radii(
-                    attack, tf.argmax(subject.logits_fn(x), -1), x, y, config.radii, config.bisections, start,
-                    functools.partial(progress.advance, task, len(x)),
+                    attack, tf.argmax(subject.logits_fn(x), -1), x, y, config.radii, config.bisections,
+                    range(start, start + len(x)), functools.partial(progress.advance, task, len(x)),
                 )
             )  # fmt: skip
     least, x_adv, predicted = (np.concatenate(parts) for parts in zip(*found))
@@ -45,23 +46,25 @@ def measure(subject, config, record_path):
 
 
 def attacker(logits_fn, norm, steps, restarts, seed):
-    """attack(x, y, eps [B], number) -> (x_adv, its classes [B], which are misclassified [B]); one eps per image."""
+    """attack(x, y, eps [B], round, numbers [B]) -> (x_adv, its classes [B], which are misclassified [B]).
+
+    One eps per image; numbers: of the images in the test set.
+    """
 
     image, label, reals = (
         tf.TensorSpec((None,) * n, kind) for n, kind in ((4, tf.float32), (1, tf.int32), (1, tf.float32))
     )
 
-    @tf.function(input_signature=(image, label, reals, tf.TensorSpec((2,), tf.int32)))
-    def once(x, y, eps, numbers):
-        x_adv = pgd(logits_fn, x, y, eps=eps[:, None, None, None], steps=steps, norm=norm, seed=numbers)
+    @tf.function(input_signature=(image, label, reals, tf.TensorSpec((None, 2), tf.int32)))
+    def once(x, y, eps, seeds):
+        x_adv = pgd(logits_fn, x, y, eps=eps[:, None, None, None], steps=steps, norm=norm, seed=seeds)
         return x_adv, tf.argmax(logits_fn(x_adv), -1, tf.int32)
 
-    def attack(x, y, eps, number):
+    def attack(x, y, eps, round, numbers):
         best, classes = x, y
         for restart in range(restarts):
-            x_adv, predicted = once(
-                x, y, tf.constant(eps, tf.float32), tf.constant([seed, number * restarts + restart])
-            )
+            seeds = tf.constant(of_images((seed, round, restart), numbers))
+            x_adv, predicted = once(x, y, tf.constant(eps, tf.float32), seeds)
             newly_fooled = (predicted != y) & (classes == y)
             best = tf.where(newly_fooled[:, None, None, None], x_adv, best)
             classes = tf.where(newly_fooled, predicted, classes)
@@ -70,7 +73,7 @@ def attacker(logits_fn, norm, steps, restarts, seed):
     return attack
 
 
-def least_radii(attack, classes, x, y, radii, bisections, number, progress=lambda: None):
+def least_radii(attack, classes, x, y, radii, bisections, numbers, progress=lambda: None):
     """The least radius that fools the net, for each image, by a grid search followed by bisection.
 
     Args:
@@ -79,20 +82,20 @@ def least_radii(attack, classes, x, y, radii, bisections, number, progress=lambd
       x, y: images [B, H, W, C] and labels [B].
       radii: the grid, growing; each image is attacked until the net is fooled.
       bisections: halvings of the interval between the last radius that failed and the first that fooled the net.
-      number: of the first image, for the random starts.
+      numbers: of the images in the test set, for the random starts.
 
     Returns:
       (eps [B], x_adv [B, H, W, C] at that radius, its classes [B]). eps is 0 where the image is misclassified without
       attack and inf where no radius fooled the net; x_adv is then x itself.
     """
     y = tf.cast(y, tf.int32)
-    best, classes = np.array(x), np.array(classes)
+    best, classes, numbers = np.array(x), np.array(classes), np.asarray(numbers)
     low, high = np.zeros(len(x)), np.where(classes != y, 0.0, np.inf)
 
-    def narrow(chosen, eps, number):
+    def narrow(chosen, eps, round):
         """Attacks the images with the indices `chosen` at radii eps [len(chosen)]."""
         if len(chosen):
-            x_adv, predicted, broken = attack(tf.gather(x, chosen), tf.gather(y, chosen), eps, number)
+            x_adv, predicted, broken = attack(tf.gather(x, chosen), tf.gather(y, chosen), eps, round, numbers[chosen])
             hit = chosen[broken]
             best[hit], classes[hit], high[hit] = x_adv[broken], predicted[broken], eps[broken]
             low[chosen[~broken]] = eps[~broken]
@@ -100,10 +103,10 @@ def least_radii(attack, classes, x, y, radii, bisections, number, progress=lambd
 
     for i, eps in enumerate(radii):
         unbroken = np.flatnonzero(np.isinf(high))
-        narrow(unbroken, np.full(len(unbroken), eps), number + i)
+        narrow(unbroken, np.full(len(unbroken), eps), i)
     fooled = np.flatnonzero(np.isfinite(high) & (high > 0))
     for i in range(bisections):
-        narrow(fooled, (low[fooled] + high[fooled]) / 2, number + len(radii) + i)
+        narrow(fooled, (low[fooled] + high[fooled]) / 2, len(radii) + i)
     return high, best, classes
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import pixels
 from robust_tf.drawing.figures import Figure, Missing, as_key, png
 from robust_tf.evaluation.saliency import grad_cam, gradients, scaled
@@ -26,7 +27,9 @@ def measure(subject, config, record_path):
     began, x, y = time.perf_counter(), pixels(subject.images), subject.labels
     logits_fn = subject.logits_fn
     attack = tf.function(
-        lambda eps: pgd(logits_fn, x, y, eps=eps, norm=config.norm, steps=config.steps, seed=(config.seed, 0))
+        lambda eps: pgd(
+            logits_fn, x, y, eps=eps, norm=config.norm, steps=config.steps, seed=of_images(config.seed, range(len(x)))
+        )
     )
     rows, shown = [], []
 

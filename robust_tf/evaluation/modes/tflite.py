@@ -44,7 +44,7 @@ def measure(subject, config, record_path):
             found = in_sequence(
                 judge, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
                 state_path=record_path.with_name(f"{record_path.stem}.{file.stem}.state.npz"),
-                identity=json.dumps([subject.run.digest, digest(file), config.batch_size]),
+                identity=json.dumps([subject.run.digest, digest(file)]),
                 progress=sequence_progress(progress, f"{file.name}: "),
             )  # fmt: skip
             outcomes[file.name] = FileOutcome(**outcome(attacks, found))

@@ -39,7 +39,7 @@ def accuracies(judges, subject, config, eps, progress=lambda done: None):
         if eps is not None:
             x_adv = crafted(
                 "pgd", subject.logits_fn, x, y, config, eps=eps, norm=config.norm,
-                seed=config.seed, start=start,
+                seed=config.seed, numbers=range(start, start + len(x)),
             )  # fmt: skip
         for name, judge in judges.items():
             kept[name].append(correct(judge, x_adv, y))

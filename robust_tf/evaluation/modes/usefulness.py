@@ -18,6 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import pixels
 from robust_tf.drawing.figures import COLOURS, HEIGHT, WIDTH, Figure, Missing
 from robust_tf.evaluation.accuracy import correct
@@ -31,7 +32,13 @@ def measure(subject, config, record_path):
     features = keras.Model(subject.net.inputs, subject.net.layers[-1].input)
     attack = tf.function(
         lambda: pgd(
-            subject.logits_fn, x, y, eps=config.eps, norm=config.norm, steps=config.steps, seed=(config.seed, 0)
+            subject.logits_fn,
+            x,
+            y,
+            eps=config.eps,
+            norm=config.norm,
+            steps=config.steps,
+            seed=of_images(config.seed, range(len(x))),
         )
     )
     useful, robust = correlations(features(x).numpy(), features(attack()).numpy(), np.asarray(y))
