@@ -10,11 +10,13 @@ from rich.table import Column, Table
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.certification.bounds import check_bounded
 from robust_tf.compression import atmc
 from robust_tf.data.image_files import in_memory
 from robust_tf.data.pixels import mapped, pixels
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
+from robust_tf.evaluation.certificates import certified_file
 from robust_tf.evaluation.subject import load_trained
 from robust_tf.export import FORMATS
 from robust_tf.export.bundle import bundle
@@ -31,6 +33,7 @@ from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 REPRESENTATIVE = 200  # training images that determine the ranges of int8
+CERTIFIED = 100  # images that are certified at once
 SAMPLE = 100  # test images that are exported with the files, for the benchmark on the device
 # What the converter, the runtimes and `compare` raise for a file that does not ship.
 FAILURES = (ValueError, RuntimeError, ConverterError, tf.errors.OpError, Refusal)
@@ -76,7 +79,7 @@ def export(config):
     x_adv, y_adv = adversarial_images(logits_fn, pixels(images[: config.attack_images]), y, attack, config)
 
     write_arrays(folder / "sample.npz", images=pixels(images[:SAMPLE]).numpy(), labels=y[:SAMPLE])
-    exported, left_out = [], []
+    exported, left_out, certifies = [], [], run.config.norm == "linf" and bounded(net)
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")
         nets, no_compact = sources(run, net, any(FORMATS[name].compact for name in config.formats))
@@ -89,7 +92,11 @@ def export(config):
             converter = configured(shipped, name, representative)  # our code: its errors are ours
             try:
                 partial.write_bytes(converted(converter))
-                exported.append(checked_file(partial, name, source, images, y, logits, x_adv, y_adv))
+                file = checked_file(partial, name, source, images, y, logits, x_adv, y_adv)
+                if certifies:
+                    found = certified_file(partial, images[: len(y_adv)], y_adv, run.config.eps, CERTIFIED)
+                    file = dataclasses.replace(file, certificate=found.certificate)
+                exported.append(file)
                 partial.replace(folder / exported[-1].file)
             except FAILURES as error:
                 left_out.append(LeftOut(format=name, reason=in_one_line(error)))
@@ -235,6 +242,15 @@ def compactable(run, net):
     return atmc.halved(load_net(run.factorised_path)) if run.factorised_path.exists() else net
 
 
+def bounded(net):
+    """Whether interval bounds support the net at all."""
+    try:
+        check_bounded(net)
+    except Refusal:
+        return False
+    return True
+
+
 def size(net):
     """Parameters and multiply-adds of a net."""
     return {"parameters": net.count_params(), "multiply_adds": sum(multiply_adds(net).values())}
@@ -279,15 +295,19 @@ def checked_file(path, name, source, images, y, logits, x_adv, y_adv):
 def show(manifest, folder):
     """Prints the manifest as a table."""
     attack = manifest.attack
+    certifies = any(file.certificate for file in manifest.files)
     table = Table(
-        Column("format", no_wrap=True), "bytes", "gzip", "clean", "under PGD*", "agrees", "|diff|",
+        Column("format", no_wrap=True), "bytes", "gzip", "clean", "under PGD*", *["certified*"] * certifies, "agrees",
+        "|diff|",
         title=f"{folder}: {manifest.num_images:,} test images",
-        caption=f"* crafted on the Keras net, {attack.norm} eps {attack.eps:g}, {attack.steps} steps,"
-        f" {attack.num_images:,} images",
+        caption=f"* at {attack.norm} eps {attack.eps:g}, {attack.num_images:,} images; PGD of {attack.steps} steps on"
+        " the Keras net" + "; certified from the file's bytes, for all kernels" * certifies,
     )  # fmt: skip
     for file in manifest.files:
-        fractions = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy, file.agreement)]
-        table.add_row(file.format, f"{file.bytes:,}", f"{file.gzip_bytes:,}", *fractions, f"{file.max_abs_diff:.2g}")
+        shares = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy)]
+        shares += [certified_share(file.certificate)] * certifies
+        shares += [f"{file.agreement:.2%}", f"{file.max_abs_diff:.2g}"]
+        table.add_row(file.format, f"{file.bytes:,}", f"{file.gzip_bytes:,}", *shares)
     console = screen(markup=False)
     console.print(table)
     smaller = next((file for file in manifest.files if FORMATS[file.format].compact), None)
@@ -300,6 +320,13 @@ def show(manifest, folder):
     for flag in manifest.flags:
         console.print(f"warning: {flag}", highlight=False, soft_wrap=True)
     show_left_out(manifest, [left.format for left in manifest.left_out])
+
+
+def certified_share(certificate):
+    """ "85.30%", or "no" where the file is not certified."""
+    if certificate is None or certificate.certified is None:
+        return "no"
+    return f"{certificate.certified / certificate.num_images:.2%}"
 
 
 def show_left_out(manifest, formats):

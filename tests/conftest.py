@@ -165,6 +165,7 @@ def measure_robust(folder):
         ["--mode=generalise", *FEW],
         ["--mode=quantised", "--attacks=fgsm,pgd", *weak, "--num_images=20"],  # FGSM is stronger, a sign
         ["--mode=tflite", f"--file={folder / 'robust' / 'export' / 'model_int8.tflite'}", *FEW, "--queries=50"],
+        ["--mode=certify", "--num_images=20"],
         ["--mode=pictures", "--num_images=4", "--steps=5"],
         ["--mode=usefulness", *FEW],
     ):

@@ -21,7 +21,7 @@ class Mode(Entry):
 
     record: address of the class of its record, see `records.evaluation`.
     norms: norms of the attacks that it supports.
-    certifies: whether the net's certified accuracy is a lower bound of what it measures.
+    certifies: whether the net's certified accuracy belongs to what it measures.
     probes: whether it looks for signs that the net misleads attacks.
     thirds: default number of radii, which are multiples of a third of the run's eps.
     images: default number of test images; None for all.
@@ -98,6 +98,15 @@ MODES = {
         summary="attacks on the exported files: transfer, surrogate gradient, Square on their scores",
         options=("file", "eps", "steps", "alpha", "restarts", "queries", "batch_size"),
         norms=("linf",),
+    ),
+    "certify": mode(
+        "certify",
+        "Certify",
+        summary="images that each exported file provably classifies correctly, on all kernels: bounds from its bytes",
+        options=("file", "eps", "batch_size"),
+        norms=("linf",),
+        certifies=True,
+        probes=False,
     ),
     "pictures": mode(
         "pictures",

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import os
+import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -29,6 +30,16 @@ def installed_runtimes():
     return found
 
 
+def processor():
+    """The name of this machine's CPU."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return [*names, platform.processor(), platform.machine()][0] or platform.machine()
+
+
 def interpreter(path, runtime, threads=1):
     """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES. Raises Refusal."""
     module = tf.lite if runtime == "tensorflow" else importlib.import_module(f"{runtime}.interpreter")
@@ -52,12 +63,17 @@ def scores(loaded, images):
     Returns:
       scores: float32 [N, K].
     """
+    return to_float(outputs(loaded, images), loaded.get_output_details()[0])
+
+
+def outputs(loaded, images):
+    """The `scores` as the file stores them, in the type of its output."""
     source, sink = loaded.get_input_details()[0], loaded.get_output_details()[0]
-    out = np.empty((len(images), sink["shape"][-1]), np.float32)
+    out = np.empty((len(images), sink["shape"][-1]), sink["dtype"])
     for i, image in enumerate(images):
         loaded.set_tensor(source["index"], to_input_type(image[None], source))
         loaded.invoke()
-        out[i] = to_float(loaded.get_tensor(sink["index"])[0], sink)
+        out[i] = loaded.get_tensor(sink["index"])[0]
     return out
 
 

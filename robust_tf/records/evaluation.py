@@ -7,6 +7,7 @@ does not apply to the attacks. Accuracies are fractions of all num_images test i
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from robust_tf.records.manifest import Certificate
 from robust_tf.records.record import Count, Positive, Seconds, Share
 
 
@@ -198,6 +199,32 @@ class Tflite(Evaluation):
     queries: int
     robust_accuracy: Share
     files: dict[str, FileOutcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedFile:
+    """correct: images that the runtime classifies correctly. outside: images with a score of the runtime outside the
+    bounds at eps 0; above 0 its kernels are others than those that the certificate holds for."""
+
+    sha256: str
+    bytes: Positive
+    correct: Count
+    outside: Count
+    certificate: Certificate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certify(Evaluation):
+    """The exported files, by name, certified from their bytes. clean_accuracy: of the file with the least.
+    certified_accuracy is that of the net. families: int8 kernels whose rounding the certificates cover. runtime, cpu:
+    what ran the files."""
+
+    file: str | None = None
+    eps: float
+    families: tuple[str, ...]
+    runtime: str
+    cpu: str
+    files: dict[str, CertifiedFile]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from robust_tf.records.record import Count, Positive, Share
+from robust_tf.records.record import Count, Positive, Seconds, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +15,27 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """The number of test images that a file provably classifies correctly, on all kernels that it may run on.
+
+    certified: for every image within eps (L-inf). certified_clean: without attack. Both are None where the file is not
+    certified; `reason` then says why. seconds: of the bounds.
+    """
+
+    eps: float
+    num_images: Positive
+    certified: Count | None = None
+    certified_clean: Count | None = None
+    reason: str | None = None
+    seconds: Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportedFile:
     """A file that ships. Accuracies are measured in the first runtime; robust_accuracy: under the manifest's attack.
 
-    parameters, multiply_adds: of the net in the file, without zeros that a change of layout adds.
+    parameters, multiply_adds: of the net in the file, without zeros that a change of layout adds. certificate: at the
+    radius of that attack; None where interval bounds do not support the net or the norm.
     """
 
     file: str
@@ -33,6 +50,7 @@ class ExportedFile:
     runtimes: tuple[Compared, ...]
     parameters: Count
     multiply_adds: Count
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

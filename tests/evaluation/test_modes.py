@@ -325,14 +325,14 @@ def test_the_files_scores_in_batches_and_its_robust_accuracy(subject_of, tmp_pat
 def test_no_file_to_attack(tmp_path):
     run = RunDirectory(tmp_path)
     with pytest.raises(Refusal, match=r"expected a \.tflite file"):
-        files(SimpleNamespace(file=None), run)
+        files(SimpleNamespace(file=None, mode="tflite"), run)
     with pytest.raises(Refusal, match="got none at absent"):
-        files(SimpleNamespace(file="absent"), run)
+        files(SimpleNamespace(file="absent", mode="certify"), run)
 
 
 def test_files_of_an_earlier_net_are_refused(shared_runs, tmp_path):
     run = RunDirectory(shutil.copytree(shared_runs / "natural", tmp_path / "run"))
-    asked = SimpleNamespace(file=None)
+    asked = SimpleNamespace(file=None, mode="tflite")
     assert [path.name for path in files(asked, run)] == ["model_float32.tflite"]
     manifest = run.export / "manifest.json"
     write(manifest, dataclasses.replace(read_record(manifest, Manifest), model_sha256="0" * 64))

@@ -62,7 +62,10 @@ def measure(subject, config, record_path):
 
 
 def files(config, run):
-    """The .tflite files to attack; raises Refusal where there is none, or they were exported from another net."""
+    """The .tflite files to attack or certify.
+
+    Raises Refusal where there is none, or they were exported from another net.
+    """
     found = [Path(config.file)] if config.file else sorted(run.export.glob("*.tflite"))
     if not config.file and found and read(run.export / "manifest.json", Manifest).model_sha256 != run.digest:
         raise Refusal(
@@ -71,7 +74,9 @@ def files(config, run):
         )
     if not found or not found[0].is_file():
         where = config.file or run.export
-        raise Refusal(f"--mode=tflite: expected a .tflite file, as bin/export_tflite writes them; got none at {where}")
+        raise Refusal(
+            f"--mode={config.mode}: expected a .tflite file, as bin/export_tflite writes them; got none at {where}"
+        )
     return found
 
 
