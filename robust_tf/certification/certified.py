@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from robust_tf.certification.bounds import check_bounded, worst_logits
+from robust_tf.certification.bounds import UNIT, check_bounded, worst_logits
 from robust_tf.data.pixels import in_batches
 from robust_tf.models.fast import training_form
 from robust_tf.refusal import Refusal
@@ -12,7 +12,8 @@ from robust_tf.refusal import Refusal
 def certified(net, images, labels, eps, norm, batch_size=500):
     """Which images are proven to be classified correctly within eps, bool [N].
 
-    None if the bounds do not support the norm or a layer of the net.
+    None if the bounds do not support the norm or a layer of the net. They hold for the net and for its faster forms
+    (`models.fast`), computed in float32, see `certification.bounds`.
 
     Args:
       net: Keras net.
@@ -27,7 +28,7 @@ def certified(net, images, labels, eps, norm, batch_size=500):
     except Refusal:
         return None
     fast = training_form(net)
-    worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps))
+    worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps, UNIT))
     proven = []
     for _, x, y in in_batches(images, labels, batch_size):
         y = tf.cast(y, tf.int32)

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
 from robust_tf.attacks.seeds import of_images
-from robust_tf.data.pixels import in_batches
+from robust_tf.data.pixels import in_batches, pixels
+from robust_tf.evaluation.sparing import nobody
 from robust_tf.models.fast import inference_form
 
 
@@ -39,8 +40,8 @@ class Attacked(NamedTuple):
     invalid: dict
 
 
-def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, progress=lambda done: None):
-    """Runs all attacks on all images.
+def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=None, progress=lambda done: None):
+    """Runs all attacks on all images, but for those that are spared: these survive.
 
     Args:
       logits_fn: images [B, H, W, C] -> logits [B, K].
@@ -48,26 +49,31 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, progress
       attacks: names of ATTACKS.
       settings: a resolved EvaluateConfig, with the options of the attacks.
       eps: radius; None for settings.eps.
+      spared: None or a `sparing.Spared` of these images at this radius.
       progress: called with the number of images after each batch of each attack.
 
     Returns:
       Attacked.
     """
-    clean, survived = [], {name: [] for name in attacks}
+    spared = spared or nobody(len(images))
+    clean = [correct(logits_fn, x, y) for _, x, y in in_batches(images, labels, settings.batch_size)]
+    survived = {name: np.ones(len(images), bool) for name in attacks}
     ball = {"eps": settings.eps if eps is None else eps, "norm": settings.norm, "seed": settings.seed}
     seconds, moved, invalid = dict.fromkeys(attacks, 0.0), dict.fromkeys(attacks, False), dict.fromkeys(attacks, 0)
-    for start, x, y in in_batches(images, labels, settings.batch_size):
-        clean.append(correct(logits_fn, x, y))
+    chosen = np.flatnonzero(~spared.left_out)
+    progress((len(images) - len(chosen)) * len(attacks))
+    for start in range(0, len(chosen), settings.batch_size):
+        numbers = chosen[start : start + settings.batch_size]
+        x, y = pixels(images[numbers]), labels[numbers]
         for name in attacks:
             began = time.perf_counter()
-            numbers = range(start, start + len(x))
             x_adv, bad = admitted(x, crafted(name, logits_fn, x, y, settings, numbers=numbers, **ball))
-            survived[name].append(correct(logits_fn, x_adv, y))
+            survived[name][numbers] = correct(logits_fn, x_adv, y)
             seconds[name] += time.perf_counter() - began
             moved[name] |= bool(tf.reduce_any(x_adv != x))
             invalid[name] += bad
+            spared.check(name, numbers, survived[name][numbers])
             progress(len(x))
-    survived = {name: np.concatenate(parts) for name, parts in survived.items()}
     return Attacked(np.concatenate(clean), survived, seconds, moved, invalid)
 
 

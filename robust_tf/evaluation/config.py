@@ -6,6 +6,7 @@ from robust_tf.attacks import AUTOATTACK, NORMS
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import ATTACK_NAMES, MODES
 from robust_tf.evaluation.settings import check_attacks
+from robust_tf.evaluation.sparing import ATTACKED
 from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import EPS, RADII, SWITCH, TEXT, listed, one_of, real, whole
 from robust_tf.flags.meaning import meant
@@ -67,6 +68,12 @@ class EvaluateConfig:
         + ", ".join(f"{mode.images} ({name})" for name, mode in MODES.items() if mode.images),
     )
     batch_size: int = flag(whole(1), "500", "images attacked at once; it changes no result")
+    skip_certified: bool = flag(
+        SWITCH,
+        "true",
+        f"attack no image that interval bounds prove to be classified correctly within eps, but for {ATTACKED} of them,"
+        " which no attack may break; it changes no result",
+    )
     seed: int = flag(
         whole(0), "0", "seed of all random numbers, which also depend on the image, but not on other images"
     )

@@ -36,7 +36,7 @@ def evaluate(config):
             flags = subject.probed(subject.logits_fn, eps, config.norm, config.seed)
         if mode.certifies:
             proven = certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
-    record = mode.resolve().measure(subject, config, path)
+    record = mode.resolve().measure(subject._replace(proven=proven), config, path)
     record = dataclasses.replace(record, guess=guessing, flags=(*record.flags, *flags))
     if proven is not None:
         record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=float(proven.mean()))

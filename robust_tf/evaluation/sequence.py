@@ -13,6 +13,7 @@ import numpy as np
 from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches, pixels
 from robust_tf.evaluation.accuracy import admitted, correct
+from robust_tf.evaluation.sparing import nobody
 from robust_tf.files import write_arrays
 from robust_tf.refusal import Refusal
 
@@ -52,6 +53,7 @@ def in_sequence(
     seed,
     batch_size,
     individually=False,
+    spared=None,
     state_path=None,
     identity="",
     progress=None,
@@ -66,6 +68,7 @@ def in_sequence(
       seed: of all random numbers, which also depend on the image and on the number of the attack.
       batch_size: images attacked at once; it changes no result.
       individually: every attack sees all images that are classified correctly without attack.
+      spared: None or a `sparing.Spared` of these images: no attack sees those that are left out, and they survive.
       state_path: None or a path (.npz) that is rewritten after each batch; the caller removes it once the record is
         saved.
       identity: text that identifies the evaluation; a state of another one is refused.
@@ -76,6 +79,8 @@ def in_sequence(
     Returns:
       Sequence.
     """
+    spared = spared or nobody(len(images))
+    identity += spared.digest
     survived, seconds, invalid, current, done_before = _restored(state_path, identity, len(images), len(attacks))
     if survived is None:
         kept = [correct(judge, x, y) for _, x, y in in_batches(images, labels, batch_size)]
@@ -87,7 +92,7 @@ def in_sequence(
         before = survived[0 if individually else number - 1]
         if begin == 0:
             survived[number] = before
-        chosen = np.flatnonzero(before)
+        chosen = np.flatnonzero(before & ~spared.left_out)
         if progress:
             progress(attack.name, begin, len(chosen), float(survived[number].mean()))
         for start in range(begin, len(chosen), batch_size):
@@ -98,6 +103,7 @@ def in_sequence(
             survived[number, batch] = correct(judge, x_adv, y)
             seconds[number - 1] += time.perf_counter() - began
             invalid[number - 1] += bad
+            spared.check(attack.name, batch, survived[number, batch])
             if adversarial is not None:
                 broken = ~survived[number, batch]
                 adversarial[batch[broken]] = x_adv.numpy()[broken]
@@ -131,7 +137,7 @@ def _restored(state_path, identity, count, attacks):
         raise Refusal(f"expected the state of an interrupted evaluation in {state_path}; got {error}") from None
     if found != identity or restored[0].shape != (1 + attacks, count):
         raise Refusal(
-            f"expected the state of the same evaluation in {state_path}; got one of another net or"
-            " --num_images; delete the file to start again"
+            f"expected the state of the same evaluation in {state_path}; got one of another net,"
+            " --num_images or --skip_certified; delete the file to start again"
         )
     return restored

@@ -89,7 +89,7 @@ def radius(config, name, norm, trained_as):
     return value
 
 
-NO_SETTINGS = ("workdir", "source", "data_dir", "batch_size")  # flags that a record does not hold
+NO_SETTINGS = ("workdir", "source", "data_dir", "batch_size", "skip_certified")  # flags that a record does not hold
 
 
 def settings(config, Record):

@@ -20,7 +20,8 @@ from robust_tf.training.rundir import RunDirectory
 
 class Subject(NamedTuple):
     """net, logits_fn: images [B, H, W, C] -> logits [B, K], of `run`. images: uint8 [N, H, W, C] and labels: int [N],
-    from the test split of `dataset`; an array, or ImageFiles where they do not fit in memory."""
+    from the test split of `dataset`; an array, or ImageFiles where they do not fit in memory. proven: which images are
+    certified within the attacks' radius, bool [N]; None if that is not known."""
 
     run: RunDirectory
     net: keras.Model
@@ -28,6 +29,7 @@ class Subject(NamedTuple):
     dataset: DataSet
     images: np.ndarray | ImageFiles
     labels: np.ndarray
+    proven: np.ndarray | None = None
 
     def probed(self, logits_fn, eps, norm, seed):
         """Signs that `logits_fn` misleads attacks, on these images."""

@@ -39,7 +39,8 @@ class Evaluation:
 class Attacks(Evaluation):
     """per_attack: accuracy under each attack, or in AutoAttack after each. robust_accuracy: under the worst attack for
     each image. broken_by: in AutoAttack, for each image the first attack that succeeded; "clean" if the image is
-    misclassified without attack, None if no attack succeeded."""
+    misclassified without attack, None if no attack succeeded. not_attacked: number of certified images that no attack
+    saw, as none can break them; None if all were attacked."""
 
     attacks: tuple[str, ...]
     version: str | None = None
@@ -53,12 +54,16 @@ class Attacks(Evaluation):
     per_attack: dict[str, Share]
     per_attack_seconds: dict[str, Seconds]
     broken_by: tuple[str | None, ...] | None = None
+    not_attacked: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
+    """not_attacked: number of certified images that no attack saw; None if all were attacked."""
+
     eps: float
     accuracy: Share
+    not_attacked: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from robust_tf.evaluation import SEQUENCES
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.sanity import sanity_flags, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
-from robust_tf.terminal import progress_bar, sequence_progress
+from robust_tf.evaluation.sparing import spared
+from robust_tf.terminal import number_of, progress_bar, sequence_progress
 
 
 def measure(subject, config, record_path):
@@ -22,12 +23,12 @@ def measure(subject, config, record_path):
 
 
 def under_each(subject, config, record_path):
-    """Every attack on every image."""
-    images, labels = subject.images, subject.labels
+    """Every attack on every image that is not spared."""
+    images, labels, left = subject.images, subject.labels, spared(subject.proven, config)
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(images) * len(config.attacks), unit="images")
         found = attacked(
-            subject.logits_fn, images, labels, config.attacks, config,
+            subject.logits_fn, images, labels, config.attacks, config, spared=left,
             progress=lambda done: progress.advance(task, done),
         )  # fmt: skip
     robust = np.logical_and.reduce([found.clean, *found.survived.values()])
@@ -39,20 +40,22 @@ def under_each(subject, config, record_path):
         flags=tuple(sanity_flags(found, config.eps)),
         per_attack_seconds={name: round(value, 2) for name, value in found.seconds.items()},
         seconds=round(sum(found.seconds.values()), 2),
+        not_attacked=left and left.count,
     )
 
 
 def under_sequence(subject, config, record_path):
     """Attacks in sequence, or each on all images that are classified correctly without attack."""
-    attacks = SEQUENCES[config.attacks[0]](subject.logits_fn, config)
+    attacks, left = SEQUENCES[config.attacks[0]](subject.logits_fn, config), spared(subject.proven, config)
     with progress_bar() as progress:
         found = in_sequence(
             subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-            individually=config.individual, state_path=record_path.with_name(f"{record_path.stem}.state.npz"),
-            identity=json.dumps([subject.run.digest]), progress=sequence_progress(progress),
+            individually=config.individual, spared=left, identity=json.dumps([subject.run.digest]),
+            state_path=record_path.with_name(f"{record_path.stem}.state.npz"), progress=sequence_progress(progress),
         )  # fmt: skip
     flags = tuple(sequence_flags(attacks, found, config.individual))
-    return subject.record(config, flags=flags, **outcome(attacks, found))
+    skipped = left and left.count
+    return subject.record(config, flags=flags, not_attacked=skipped, **outcome(attacks, found))
 
 
 def outcome(attacks, found):
@@ -96,11 +99,20 @@ def show(record, console):
     worst = "all attacks" if record.version else "the worst for each image"
     table.add_row(worst, f"{record.robust_accuracy:.2%}", f"{record.seconds:.1f}")
     console.print(table)
+    if record.not_attacked:
+        console.print(not_attacked(record.not_attacked))
     if all(ATTACKS[name].gradients for name in record.per_attack if name in ATTACKS):
         console.print(
             "Gradient attacks alone often overestimate robust accuracy, above all on MNIST: the true value is at most"
             " this, and black-box attacks may break more images."
         )
+
+
+def not_attacked(count):
+    return (
+        f"{number_of(count, 'certified image')} not attacked, as no attack can break them (--noskip_certified attacks"
+        " all)"
+    )
 
 
 def headed(runs):

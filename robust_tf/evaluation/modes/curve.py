@@ -2,9 +2,11 @@
 
 from rich.table import Table
 
+from robust_tf.certification.certified import certified
 from robust_tf.drawing.figures import Figure, Missing, lines
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.sanity import rising, sanity_flags
+from robust_tf.evaluation.sparing import spared
 from robust_tf.records.evaluation import CurvePoint
 from robust_tf.terminal import progress_bar
 
@@ -15,11 +17,13 @@ def measure(subject, config, record_path):
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(subject.images) * len(config.radii), unit="images")
         for eps in config.radii:
+            left = spared(proven_at(subject, eps, config), config)
             found = attacked(
-                subject.logits_fn, subject.images, subject.labels, ["pgd"], config, eps=eps,
+                subject.logits_fn, subject.images, subject.labels, ["pgd"], config, eps=eps, spared=left,
                 progress=lambda done: progress.advance(task, done),
             )  # fmt: skip
-            curve.append(CurvePoint(eps=eps, accuracy=float((found.clean & found.survived["pgd"]).mean())))
+            accuracy = float((found.clean & found.survived["pgd"]).mean())
+            curve.append(CurvePoint(eps=eps, accuracy=accuracy, not_attacked=left and left.count))
             seconds += found.seconds["pgd"]
             flags += sanity_flags(found, eps)
             if curve[-1].accuracy < chance:
@@ -32,6 +36,13 @@ def measure(subject, config, record_path):
         flags=(*flags, *rising({point.eps: point.accuracy for point in curve})),
         seconds=round(seconds, 2),
     )
+
+
+def proven_at(subject, eps, config):
+    """Which images are certified within eps, bool [N]; None where all are attacked, or the bounds cannot tell."""
+    if subject.proven is None or not config.skip_certified:
+        return None
+    return certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
 
 
 def show(record, console):

@@ -1,0 +1,63 @@
+"""Images that interval bounds prove to be classified correctly: no L-inf attack can break them, so none tries."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from robust_tf.refusal import Refusal
+
+ATTACKED = 20  # proven images that are attacked all the same
+
+
+class Spared(NamedTuple):
+    """proven: bool [N]. attacked: bool [N], those of them that are attacked all the same, as a check."""
+
+    proven: np.ndarray
+    attacked: np.ndarray
+
+    @property
+    def left_out(self):
+        """Which images no attack sees, bool [N]."""
+        return self.proven & ~self.attacked
+
+    @property
+    def count(self):
+        """The number of those."""
+        return int(self.left_out.sum())
+
+    @property
+    def digest(self):
+        """Identifies which images are proven."""
+        return hashlib.sha256(np.packbits(self.proven).tobytes()).hexdigest()[:16]
+
+    def check(self, attack, numbers, survived):
+        """Raises Refusal if an attack broke proven images; numbers [B] and survived [B] of the images it saw."""
+        broken = np.asarray(numbers)[self.proven[numbers] & ~survived]
+        if len(broken):
+            named = ", ".join(map(str, sorted(broken)[:ATTACKED]))
+            raise Refusal(
+                f"{attack}: expected certified images to survive every attack; it broke the test images {named}: the"
+                " certificate or the attack is wrong; --noskip_certified attacks all images"
+            )
+
+
+def nobody(count):
+    """No image is spared."""
+    return Spared(np.zeros(count, bool), np.zeros(count, bool))
+
+
+def spared(proven, config):
+    """The Spared of the images that `certified` has proven within the attacks' eps, bool [N]; None: it cannot tell.
+
+    Nobody with --noskip_certified, and on a GPU, whose kernels round in ways that the bounds do not cover.
+
+    Args:
+      config: a resolved EvaluateConfig.
+    """
+    if proven is None or not config.skip_certified or tf.config.list_physical_devices("GPU"):
+        return None
+    attacked = np.zeros(len(proven), bool)
+    attacked[np.random.default_rng(config.seed).permutation(np.flatnonzero(proven))[:ATTACKED]] = True
+    return Spared(proven, attacked)
