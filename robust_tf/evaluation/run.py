@@ -7,11 +7,13 @@ import numpy as np
 
 from robust_tf.certification.certified import certified
 from robust_tf.data.pixels import in_batches
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.settings import check_classes, resolved, settings
 from robust_tf.evaluation.subject import load_subject
 from robust_tf.models.guess import guess
+from robust_tf.records.interval import intervals
 from robust_tf.records.record import write
 from robust_tf.terminal import progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
@@ -40,6 +42,7 @@ def evaluate(config):
     record = dataclasses.replace(record, guess=guessing, flags=(*record.flags, *flags))
     if proven is not None:
         record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=float(proven.mean()))
+    record = dataclasses.replace(record, intervals=intervals(record))
     write(path, record)
     for state in folder.glob(f"{path.stem}.*state.npz"):  # of interrupted evaluations
         state.unlink()
@@ -84,7 +87,8 @@ def show(record, path):
     MODES[record.mode].resolve().show(record, console)
     if record.certified_accuracy is not None:
         console.print(
-            f"certified by interval bounds at eps {record.certified_eps:g}: {record.certified_accuracy:.2%}, a lower"
+            f"certified by interval bounds at eps {record.certified_eps:g}: "
+            f"{percent(record.certified_accuracy, record.num_images)}, a lower"
             " bound of the accuracy under any attack within eps"
         )
     for flag in record.flags:

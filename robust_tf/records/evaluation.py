@@ -4,7 +4,7 @@ Fields that are flags of bin/evaluate (eps, steps, attacks, ...) hold the settin
 does not apply to the attacks. Accuracies are fractions of all num_images test images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from robust_tf.records.manifest import Certificate
@@ -18,7 +18,8 @@ class Evaluation:
     norm: of the attacks' ball. num_images: number of test images, the first of the split. model_sha256: of the net.
     clean_accuracy: without attack. guess: why the net is no better than a guess without attack, None if it is better.
     flags: signs that accuracies may be too high. seconds: of the attacks. certified_accuracy: proven by interval bounds
-    within certified_eps; None if the bounds do not support the net, or do not bound what the mode measures.
+    within certified_eps; None if the bounds do not support the net, or do not bound what the mode measures. intervals:
+    the 95 % interval of each accuracy, see `records.interval`.
     """
 
     mode: str
@@ -32,6 +33,7 @@ class Evaluation:
     seconds: Seconds = 0.0
     certified_eps: float | None = None
     certified_accuracy: Share | None = None
+    intervals: dict[str, tuple[Share, Share]] = field(default_factory=dict)
     further: dict[str, Any] | None = None
 
 

@@ -51,8 +51,8 @@ def cells_of(run):
         "data, net, method": " ".join((run.config.dataset, run.config.model, run.config.method)) if run.config else "?",
         "weights": number(summary.kernels_nonzero) if summary else "",
         "kept": percent(summary.ratio) if summary else "",
-        "clean": percent(robust.clean_accuracy) if robust else "",
-        "robust": percent(robust.robust_accuracy) if robust else "",
+        "clean": percent(robust.clean_accuracy, robust.num_images) if robust else "",
+        "robust": percent(robust.robust_accuracy, robust.num_images) if robust else "",
         "attacks": described(robust),
         "certified": certified(run),
         "certified, held-out images": certified_in_training(summary),
@@ -67,14 +67,16 @@ def certified(run):
     for record in sorted(run.evaluations.values(), key=lambda record: record.num_images):
         if record.certified_accuracy is not None:
             ball = f"{record.norm} eps {record.certified_eps:.4g}"
-            found[ball] = f"{percent(record.certified_accuracy)} at {ball}, {record.num_images:,} images"
+            share = percent(record.certified_accuracy, record.num_images)
+            found[ball] = f"{share} at {ball}, {record.num_images:,} images"
     return "; ".join(found.values())
 
 
 def certified_in_training(summary):
     if summary is None or summary.certified_accuracy is None:
         return ""
-    return f"{percent(summary.certified_accuracy)} at eps {summary.eps:.4g}, {summary.num_images:,} images"
+    share = percent(summary.certified_accuracy, summary.num_images)
+    return f"{share} at eps {summary.eps:.4g}, {summary.num_images:,} images"
 
 
 def flags(runs):

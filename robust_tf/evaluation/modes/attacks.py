@@ -93,11 +93,11 @@ def show(record, console):
         title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}",
         caption=caption(record),
     )  # fmt: skip
-    table.add_row("no attack", f"{record.clean_accuracy:.2%}", "")
+    table.add_row("no attack", percent(record.clean_accuracy, record.num_images), "")
     for name, accuracy in record.per_attack.items():
-        table.add_row(name, f"{accuracy:.2%}", f"{record.per_attack_seconds[name]:.1f}")
+        table.add_row(name, percent(accuracy, record.num_images), f"{record.per_attack_seconds[name]:.1f}")
     worst = "all attacks" if record.version else "the worst for each image"
-    table.add_row(worst, f"{record.robust_accuracy:.2%}", f"{record.seconds:.1f}")
+    table.add_row(worst, percent(record.robust_accuracy, record.num_images), f"{record.seconds:.1f}")
     console.print(table)
     if record.not_attacked:
         console.print(not_attacked(record.not_attacked))
@@ -161,7 +161,7 @@ def after_each(runs):
     """AutoAttack: accuracy under each attack, with the figures of the thesis for the same nets (table 4.2)."""
     rows = [
         (run.name, record.version, f"{record.eps:.4g}", f"{record.num_images:,}", str(record.seed))
-        + (percent(record.clean_accuracy), percent(record.robust_accuracy))
+        + tuple(percent(each, record.num_images) for each in (record.clean_accuracy, record.robust_accuracy))
         + ("; ".join(f"{name} {accuracy:.2%}" for name, accuracy in record.per_attack.items()),)
         + ("all images" if record.individual else "images that the attacks before it did not break", "ours")
         for run in runs

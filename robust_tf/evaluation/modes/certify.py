@@ -71,14 +71,14 @@ def show(record, console):
 
 
 def share(count, images):
-    return f"{count / images:.2%}"
+    return percent(count / images, images)
 
 
 def by_file(runs):
     """Certified accuracy of each file, beside its robust accuracy under attack and its bytes."""
     rows = [
-        (label, name, number(found.bytes), percent(found.correct / record.num_images), attacked(run, name, record.eps))
-        + (certificate(found.certificate), f"{record.eps:.4g}")
+        (label, name, number(found.bytes), share(found.correct, record.num_images))
+        + (attacked(run, name, record.eps), certificate(found.certificate), f"{record.eps:.4g}")
         for run in runs
         for label, record in run.labelled("certify")
         for name, found in record.files.items()
@@ -96,7 +96,7 @@ def by_file(runs):
 
 
 def certificate(found):
-    return f"no: {found.reason}" if found.reason else percent(found.certified / found.num_images)
+    return f"no: {found.reason}" if found.reason else percent(found.certified / found.num_images, found.num_images)
 
 
 def attacked(run, name, eps):

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from robust_tf.certification.certified import certified
 from robust_tf.drawing.figures import Figure, Missing, lines
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.sanity import rising, sanity_flags
 from robust_tf.evaluation.sparing import spared
@@ -51,9 +52,9 @@ def show(record, console):
         title=f"{record.num_images:,} test images, {record.norm}, PGD-{record.steps}",
         caption=f"restarts {record.restarts}, seed {record.seed}, {record.seconds:.0f} s",
     )  # fmt: skip
-    table.add_row("0", f"{record.clean_accuracy:.2%}")
+    table.add_row("0", percent(record.clean_accuracy, record.num_images))
     for point in record.curve:
-        table.add_row(f"{point.eps:g}", f"{point.accuracy:.2%}")
+        table.add_row(f"{point.eps:g}", percent(point.accuracy, record.num_images))
     console.print(table)
     last = record.curve[-1]
     if last.accuracy < record.chance:

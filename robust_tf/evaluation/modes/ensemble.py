@@ -89,20 +89,22 @@ def show(record, console):
         f" {record.seconds:.0f} s",
     )  # fmt: skip
     for name in ("natural", "robust"):
-        table.add_row(f"crafted on the {name} net", *(f"{getattr(each, name):.2%}" for each in by.values()))
-    table.add_row("crafted on the ensemble", *(f"{each.ensemble:.2%}" for each in by.values()))
+        crafted_on = f"crafted on the {name} net"
+        table.add_row(crafted_on, *(percent(getattr(each, name), record.num_images) for each in by.values()))
+    table.add_row("crafted on the ensemble", *(percent(each.ensemble, record.num_images) for each in by.values()))
     console.print(table)
     console.print(
-        f"Without attack {record.clean_accuracy:.2%}; the worst of all for each image {record.robust_accuracy:.2%}."
+        f"Without attack {percent(record.clean_accuracy, record.num_images)}; the worst of all for each image"
+        f" {percent(record.robust_accuracy, record.num_images)}."
         " Images crafted on one net, as in the thesis, are not adaptive: those numbers are no robust accuracy."
     )
 
 
 def as_printed(runs):
     rows = [
-        (label, record.natural, f"{record.eps:.4g}", percent(record.clean_accuracy))
+        (label, record.natural, f"{record.eps:.4g}", percent(record.clean_accuracy, record.num_images))
         + tuple(by_both(record, name) for name in ("natural", "robust", "ensemble"))
-        + (percent(record.robust_accuracy),)
+        + (percent(record.robust_accuracy, record.num_images),)
         for run in runs
         for label, record in run.labelled("ensemble")
     ]

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import Figure, Missing, bars
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import correct, crafted
 from robust_tf.terminal import progress_bar
 
@@ -50,10 +51,10 @@ def show(record, console):
         caption=f"ifgsm: steps {record.steps}, alpha {record.alpha:g}; wrm: loss weight {record.loss_weight:g},"
         f" deviation {record.deviation:g}, steps {record.wrm_steps}",
     )  # fmt: skip
-    table.add_row("no attack", f"{record.clean_accuracy:.2%}", "", "", "")
+    table.add_row("no attack", percent(record.clean_accuracy, record.num_images), "", "", "")
     for name, accuracy in record.per_attack.items():
         table.add_row(
-            name, f"{accuracy:.2%}", f"{record.mean_linf[name]:.4f}", f"{record.mean_l2[name]:.4f}",
+            name, percent(accuracy, record.num_images), f"{record.mean_linf[name]:.4f}", f"{record.mean_l2[name]:.4f}",
             f"{record.per_attack_seconds[name]:.1f}",
         )  # fmt: skip
     console.print(table)

@@ -83,7 +83,7 @@ def show(record, console):
     )  # fmt: skip
     for name, found in record.nets.items():
         accuracies = [found.clean_accuracy, *found.per_attack.values(), found.robust_accuracy]
-        cells = [f"{accuracy:.2%}" for accuracy in accuracies]
+        cells = [percent(accuracy, record.num_images) for accuracy in accuracies]
         table.add_row(name, f"{found.kernels_nonzero:,}", *cells, f"{found.seconds:.1f}")
     console.print(table)
     console.print(

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from robust_tf.data.pixels import pixels
 from robust_tf.drawing.figures import Figure, Missing, bars
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.autoattack import sequenced
 from robust_tf.evaluation.modes.attacks import outcome
@@ -126,10 +127,10 @@ def show(record, console):
             caption=f"steps {record.steps}, alpha {record.alpha:g}, restarts {record.restarts}, queries"
             f" {record.queries}, seed {record.seed}; each attack on the images still classified correctly",
         )  # fmt: skip
-        table.add_row("no attack", f"{found.clean_accuracy:.2%}", "")
+        table.add_row("no attack", percent(found.clean_accuracy, record.num_images), "")
         for attack, accuracy in found.per_attack.items():
-            table.add_row(attack, f"{accuracy:.2%}", f"{found.per_attack_seconds[attack]:.1f}")
-        table.add_row("all attacks", f"{found.robust_accuracy:.2%}", f"{found.seconds:.1f}")
+            table.add_row(attack, percent(accuracy, record.num_images), f"{found.per_attack_seconds[attack]:.1f}")
+        table.add_row("all attacks", percent(found.robust_accuracy, record.num_images), f"{found.seconds:.1f}")
         console.print(table)
 
 

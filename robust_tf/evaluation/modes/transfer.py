@@ -7,7 +7,7 @@ from rich.table import Column, Table
 
 from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import Figure, Missing, lines
-from robust_tf.drawing.words import numbered, short_names
+from robust_tf.drawing.words import numbered, percent, short_names
 from robust_tf.evaluation.accuracy import correct, crafted
 from robust_tf.evaluation.subject import load_other
 from robust_tf.terminal import progress_bar
@@ -55,7 +55,7 @@ def show(record, console):
     )  # fmt: skip
     for name, found in record.matrix.items():
         clean = record.clean_accuracies[name]
-        table.add_row(name, *(f"{accuracy:.2%}" for accuracy in [clean, *found]))
+        table.add_row(name, *(percent(accuracy, record.num_images) for accuracy in [clean, *found]))
     console.print(table)
     console.print("Only the first row is a white-box attack; the other rows show how well its images transfer.")
 
