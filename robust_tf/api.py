@@ -25,7 +25,7 @@ from robust_tf.evaluation.autoattack import autoattack as attacks_of
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.sanity import probe, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
-from robust_tf.evaluation.settings import check_classes, radius
+from robust_tf.evaluation.settings import radius
 from robust_tf.export import FORMATS, benchmark_tflite
 from robust_tf.export.tflite import export_net
 from robust_tf.flags.kinds import offered, one_of
@@ -154,8 +154,9 @@ def autoattack(
     """AutoAttack in the L-inf ball of radius `eps`, in pixels of [0, 1] (bin/evaluate --attacks=autoattack).
 
     Args:
-      net: any Keras net, or any function in TensorFlow, images [B, H, W, C] float32 in [0, 1] -> logits [B, K] with
-        K >= 4 (standard) or 3 (thesis). A function without a gradient is refused.
+      net: any Keras net, or any function in TensorFlow, images [B, H, W, C] float32 in [0, 1] -> logits [B, K]. Of two
+        or three classes, where the ratio of logits is not defined, attacks ascend the margin. A function without a
+        gradient is refused.
       version: "standard" or "thesis".
       seed: of all random numbers, which also depend on an image's place in x.
       batch_size: images attacked at once; it changes no result.
@@ -165,7 +166,6 @@ def autoattack(
     )
     eps = radius(config, "eps", "linf", None)
     logits_fn, image_shape, classes = _logits_of(net, x)
-    check_classes(config, classes)
     images, labels = given(x, y, image_shape, classes)
     attacks, adversarial = attacks_of(logits_fn, config), pixels(images).numpy().copy()
     with progress_bar() as progress:

@@ -29,7 +29,8 @@ class Attack(Entry):
     gradients: whether it needs gradients; if not, scores are enough (black box).
     random: whether it uses random numbers.
     nearest: whether it searches for the nearest adversarial image, and does not change an image if that is beyond eps.
-    least_classes: the smallest number of classes that its loss supports.
+    least_classes: the smallest number of classes for which its ratio of logits is defined; below, the margin
+      max_{i != y} z_i - z_y, or that of the target class, takes its place.
     stops: whether it leaves misclassified images as they are and ends at the first adversarial image it finds.
     keeps_best: whether it returns the image of the smallest margin that it saw, the clean image among them.
     """

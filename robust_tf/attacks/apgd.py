@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
+from robust_tf.attacks.margin import margin
 from robust_tf.attacks.seeds import derived, each, rows
-from robust_tf.refusal import Refusal
 
 TARGETS = 9  # target classes of a targeted attack: the wrong classes of largest logits
 
@@ -30,6 +30,17 @@ def targeted_dlr(z, y, target):
     best = tf.math.top_k(z, 4).values
     own, other = (tf.gather(z, index, batch_dims=1) for index in (y, target))
     return -(own - other) / (best[:, 0] - (best[:, 2] + best[:, 3]) / 2 + 1e-12)
+
+
+def other_margin(z, y, target):
+    """max_{i != y} z_i - z_y, [B]."""
+    return -margin(z, y)
+
+
+def target_margin(z, y, target):
+    """z_t - z_y, [B]."""
+    own, other = (tf.gather(z, index, batch_dims=1) for index in (y, target))
+    return other - own
 
 
 def apgd_ce(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
@@ -59,20 +70,21 @@ def apgd_ce(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
 def apgd_dlr(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
     """As `apgd_ce` on the difference of logits ratio, whose gradient does not vanish for confident nets.
 
-    Raises Refusal below 3 classes.
+    Of two classes, where the ratio is not defined, on the margin max_{i != y} z_i - z_y.
     """
-    _check_classes("apgd_dlr", logits_fn, x)
-    return _attack(logits_fn, x, y, dlr, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
+    loss = other_margin if _classes(logits_fn, x) < ATTACKS["apgd_dlr"].least_classes else dlr
+    return _attack(logits_fn, x, y, loss, [(restart, 0) for restart in range(restarts)], eps, steps, seed)
 
 
 def apgd_t(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
     """As `apgd_ce` on the targeted ratio, once for each of the 9 wrong classes of largest logits at x.
 
-    Raises Refusal below 4 classes.
+    Of two or three classes, where the ratio is not defined, on the margin z_t - z_y.
     """
-    classes = _check_classes("apgd_t", logits_fn, x)
+    classes = _classes(logits_fn, x)
+    loss = target_margin if classes < ATTACKS["apgd_t"].least_classes else targeted_dlr
     attempts = [(restart, rank) for restart in range(restarts) for rank in range(min(TARGETS, classes - 1))]
-    return _attack(logits_fn, x, y, targeted_dlr, attempts, eps, steps, seed)
+    return _attack(logits_fn, x, y, loss, attempts, eps, steps, seed)
 
 
 def wrong_classes(z, y):
@@ -81,11 +93,8 @@ def wrong_classes(z, y):
     return tf.argsort(others, direction="DESCENDING", stable=True)[:, :-1]
 
 
-def _check_classes(name, logits_fn, x):
-    classes, least = logits_fn(x[:1]).shape[-1], ATTACKS[name].least_classes
-    if classes < least:
-        raise Refusal(f"{name}: expected at least {least} classes; got {classes}")
-    return classes
+def _classes(logits_fn, x):
+    return logits_fn(x[:1]).shape[-1]
 
 
 def _attack(logits_fn, x, y, loss, attempts, eps, steps, seed):

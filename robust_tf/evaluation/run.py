@@ -10,7 +10,7 @@ from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.words import percent
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig
-from robust_tf.evaluation.settings import check_classes, resolved, settings
+from robust_tf.evaluation.settings import on_margin, resolved, settings
 from robust_tf.evaluation.subject import load_subject
 from robust_tf.models.guess import guess
 from robust_tf.records.interval import intervals
@@ -25,7 +25,6 @@ def evaluate(config):
     """Runs a mode, and looks for signs that the net misleads attacks; returns the path of the JSON record."""
     config = resolved(config, RunDirectory.open(config.workdir).config)
     subject, mode = load_subject(config), MODES[config.mode]
-    check_classes(config, subject.net.output_shape[-1])
     folder = subject.run.subfolder("evaluation")
     path = folder / f"{name_of(config, len(subject.images))}.json"
     eps = subject.run.config.eps if config.eps is None else config.eps
@@ -40,6 +39,8 @@ def evaluate(config):
             proven = certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
     record = mode.resolve().measure(subject._replace(proven=proven), config, path)
     record = dataclasses.replace(record, guess=guessing, flags=(*record.flags, *flags))
+    if names := on_margin(config, subject.net.output_shape[-1]):
+        record = dataclasses.replace(record, on_margin=names)
     if proven is not None:
         record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=float(proven.mean()))
     record = dataclasses.replace(record, intervals=intervals(record))

@@ -59,13 +59,11 @@ def check_attacks(config, norm):
             raise Refusal(f"--attacks={name}: expected --norm={'|'.join(norms)} with it; got {norm}")
 
 
-def check_classes(config, classes):
-    """Raises Refusal where one of --attacks needs more classes than the net has."""
-    for name in config.attacks or ():
-        names = [attack.name for attack in SEQUENCES[name](None, config)] if name in SEQUENCES else [name]
-        least = max(ATTACKS[each].least_classes for each in names)
-        if classes < least:
-            raise Refusal(f"--attacks={name}: expected a net of at least {least} classes with it; got {classes}")
+def on_margin(config, classes):
+    """Names of the attacks that ascend the margin, as a net of so many classes has no ratio of logits."""
+    sequences = [SEQUENCES[name](None, config) if name in SEQUENCES else () for name in config.attacks or ()]
+    names = [*(config.attacks or ()), *(attack.name for attacks in sequences for attack in attacks)]
+    return tuple(name for name in names if name in ATTACKS and classes < ATTACKS[name].least_classes)
 
 
 def radius(config, name, norm, trained_as):

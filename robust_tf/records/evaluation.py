@@ -19,7 +19,8 @@ class Evaluation:
     clean_accuracy: without attack. guess: why the net is no better than a guess without attack, None if it is better.
     flags: signs that accuracies may be too high. seconds: of the attacks. certified_accuracy: proven by interval bounds
     within certified_eps; None if the bounds do not support the net, or do not bound what the mode measures. intervals:
-    the 95 % interval of each accuracy, see `records.interval`.
+    the 95 % interval of each accuracy, see `records.interval`. on_margin: attacks that ascended the margin, as the net
+    has too few classes for their ratio of logits.
     """
 
     mode: str
@@ -34,6 +35,7 @@ class Evaluation:
     certified_eps: float | None = None
     certified_accuracy: Share | None = None
     intervals: dict[str, tuple[Share, Share]] = field(default_factory=dict)
+    on_margin: tuple[str, ...] = ()
     further: dict[str, Any] | None = None
 
 

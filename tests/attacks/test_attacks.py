@@ -12,7 +12,6 @@ from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient
 from robust_tf.attacks import ATTACKS, NORMS, Attack
 from robust_tf.attacks.margin import margin
 from robust_tf.attacks.pgd import pgd, step_size
-from robust_tf.refusal import Refusal
 
 ALL = {**{name: entry.resolve() for name, entry in ATTACKS.items()}, "training pgd": pgd}
 SHAPES = [(6, 5, 1), (7, 7, 3)]
@@ -48,7 +47,7 @@ FACTS = {**ATTACKS, "training pgd": Attack(address="robust_tf.attacks.pgd:pgd", 
 CASES = [
     case
     for case in itertools.product(ALL, NORMS, SHAPES, (2, 3, 10))
-    if case[1] in FACTS[case[0]].norms and case[3] >= FACTS[case[0]].least_classes
+    if case[1] in FACTS[case[0]].norms
     if case[2] == SHAPES[0] or case[3] == 3 or case[0] == "apgd_t"  # every number of classes, every shape
 ]
 ASCENDING = [name for name in ALL if FACTS[name].norms and not FACTS[name].stops]
@@ -177,12 +176,19 @@ def test_margin_by_hand():
     np.testing.assert_allclose(margin(tf.constant([[1.0, 5.0, 3.0], [2.0, -1.0, 0.0]]), [1, 1]), [2, -3])
 
 
-@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.least_classes > 2])
-def test_losses_that_rank_classes_need_enough_of_them(name):
-    logits_fn, _ = linear((4, 4, 1), ATTACKS[name].least_classes - 1)
-    x, y = images((4, 4, 1), 2)
-    with pytest.raises(Refusal, match=f"{name}: expected at least {ATTACKS[name].least_classes} classes"):
-        call(name, logits_fn, x, y, eps=0.1)
+@pytest.mark.parametrize(("name", "classes"), [("apgd_dlr", 2), ("apgd_t", 2), ("apgd_t", 3)])
+def test_nets_of_few_classes_are_broken_where_they_can_be(name, classes):
+    """On the margin, where the ratio of logits is not defined: the worst case of a linear net in the ball."""
+    through_0, W = linear((4, 4, 1), classes)
+    logits_fn = lambda x: through_0(x - 0.5)
+    x, _ = images((4, 4, 1), classes, 100, 0.3, 0.7)  # [0, 1] binds nowhere
+    y, eps = np.argmax(logits_fn(x), -1), 0.05
+    z, size = logits_fn(x).numpy(), np.abs(W[:, :, None] - W[:, None]).sum(0)  # [K, K]
+    ahead = z[np.arange(len(y)), y][:, None] - z - eps * size[y]
+    breakable = (ahead + 1e9 * np.eye(classes)[y]).min(-1) < 0
+    broken = np.argmax(logits_fn(call(name, logits_fn, x, y, eps=eps, steps=20)), -1) != y
+    assert 0.1 < breakable.mean() < 0.95
+    np.testing.assert_array_equal(broken, breakable)
 
 
 def boundaries(shape, classes, seed=0):

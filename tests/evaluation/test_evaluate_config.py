@@ -6,7 +6,7 @@ from robust_tf.attacks import ATTACKS, Attack
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig, check_data_dir
 from robust_tf.evaluation.run import name_of
-from robust_tf.evaluation.settings import check_classes, resolved, settings
+from robust_tf.evaluation.settings import on_margin, resolved, settings
 from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
 from robust_tf.training.config import TrainConfig
@@ -121,15 +121,17 @@ def test_radii_that_the_run_cannot_lend(flags, run, message):
     assert message in str(refusal.value)
 
 
-def test_attacks_that_need_more_classes_are_refused_before_any_attack():
-    for flags, least in [("--attacks=pgd,apgd_t", 4), ("--attacks=apgd_dlr", 3)]:
-        check_classes(asked(flags), least)
-        with pytest.raises(Refusal, match=f"expected a net of at least {least} classes with it; got {least - 1}"):
-            check_classes(asked(flags), least - 1)
-    check_classes(asked("--attacks=autoattack --version=thesis"), 3)
-    with pytest.raises(Refusal, match="--attacks=autoattack: expected a net of at least 4 classes with it; got 3"):
-        check_classes(asked("--attacks=autoattack"), 3)
-    check_classes(asked("--attacks=pgd"), 2)
+def test_which_attacks_need_the_margin_for_so_few_classes():
+    for flags, classes, names in [
+        ("--attacks=pgd,apgd_t,apgd_dlr", 4, ()),
+        ("--attacks=pgd,apgd_t,apgd_dlr", 3, ("apgd_t",)),
+        ("--attacks=pgd,apgd_t,apgd_dlr", 2, ("apgd_t", "apgd_dlr")),
+        ("--attacks=autoattack", 3, ("apgd_t",)),
+        ("--attacks=autoattack --version=thesis", 3, ()),
+        ("--attacks=autoattack --version=thesis", 2, ("apgd_dlr",)),
+        ("--mode=curve", 2, ()),
+    ]:
+        assert on_margin(asked(flags), classes) == names
 
 
 def test_settings_that_a_record_has_no_field_for_are_kept(monkeypatch):

@@ -99,6 +99,8 @@ def show(record, console):
     worst = "all attacks" if record.version else "the worst for each image"
     table.add_row(worst, percent(record.robust_accuracy, record.num_images), f"{record.seconds:.1f}")
     console.print(table)
+    if record.on_margin:
+        console.print(f"{', '.join(record.on_margin)}: on the margin, as the ratio of logits needs more classes")
     if record.not_attacked:
         console.print(not_attacked(record.not_attacked))
     if all(ATTACKS[name].gradients for name in record.per_attack if name in ATTACKS):
