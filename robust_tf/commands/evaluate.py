@@ -1,10 +1,14 @@
 """bin/evaluate."""
 
+import sys
 from pathlib import Path
 
 from robust_tf.commands import run_command
+from robust_tf.evaluation import MODES
 from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.evaluation.requirements import shortfalls
 from robust_tf.evaluation.settings import resolved
+from robust_tf.records.record import read
 from robust_tf.refusal import Refusal
 from robust_tf.training.rundir import RunDirectory
 
@@ -23,7 +27,11 @@ def work(config):
     from robust_tf.evaluation.run import evaluate
 
     with RunDirectory(config.workdir).locked():
-        evaluate(config)
+        path = evaluate(config)
+    short = shortfalls(read(path, MODES[config.mode].Record), config.require)
+    if short:
+        print(f"evaluate: --require: {'; '.join(short)}", file=sys.stderr)
+        sys.exit(1)
 
 
 def main():

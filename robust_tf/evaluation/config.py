@@ -5,6 +5,8 @@ import dataclasses
 from robust_tf.attacks import AUTOATTACK, NORMS
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import ATTACK_NAMES, MODES
+from robust_tf.evaluation.requirements import ESTIMATE, REQUIREMENTS
+from robust_tf.evaluation.requirements import check as check_requirements
 from robust_tf.evaluation.settings import check_attacks
 from robust_tf.evaluation.sparing import ATTACKED
 from robust_tf.flags.declare import flag
@@ -68,6 +70,13 @@ class EvaluateConfig:
         + ", ".join(f"{mode.images} ({name})" for name, mode in MODES.items() if mode.images),
     )
     batch_size: int = flag(whole(1), "500", "images attacked at once; it changes no result")
+    require: tuple = flag(
+        REQUIREMENTS,
+        None,
+        "accuracies that the evaluation must reach, otherwise it ends with exit code 1: NAME>=SHARE,... for clean,"
+        " robust, certified or an attack, such as autoattack>=0.85,certified>=0.8; the lower end of the 95 % interval"
+        f" counts, with SHARE{ESTIMATE} the estimate",
+    )
     skip_certified: bool = flag(
         SWITCH,
         "true",
@@ -89,6 +98,7 @@ class EvaluateConfig:
             if name in MODES[config.mode].options and getattr(config, name) is None:
                 raise Refusal(f"--{name}: expected a value with --mode={config.mode}; got none")
         check_norm(config)
+        check_requirements(config)
         if config.steps == 0 and config.alpha is not None:
             raise Refusal("--alpha: expected --steps above 0 with it; got 0")
         return config

@@ -87,7 +87,8 @@ def radius(config, name, norm, trained_as):
     return value
 
 
-NO_SETTINGS = ("workdir", "source", "data_dir", "batch_size", "skip_certified")  # flags that a record does not hold
+# Flags that a record does not hold: they change no result.
+NO_SETTINGS = ("workdir", "source", "data_dir", "batch_size", "skip_certified", "require")
 
 
 def settings(config, Record):

@@ -1,0 +1,98 @@
+"""--require: accuracies below which an evaluation fails, so that a release pipeline can stand on it."""
+
+import dataclasses
+from typing import NamedTuple
+
+from robust_tf.drawing.words import percent
+from robust_tf.evaluation import ATTACK_NAMES, MODES, SEQUENCES
+from robust_tf.flags.kinds import Kind
+from robust_tf.flags.meaning import meant
+from robust_tf.flags.suggestions import did_you_mean
+from robust_tf.records.interval import interval
+from robust_tf.refusal import Refusal
+
+ESTIMATE = ":estimate"
+
+
+class Requirement(NamedTuple):
+    """The lower end of the 95 % interval of an accuracy, or its `estimate` itself, is at least `least`."""
+
+    name: str
+    least: float
+    estimate: bool
+
+    def __str__(self):
+        return f"{self.name}>={self.least!r}{ESTIMATE * self.estimate}"
+
+
+def read(text):
+    """ "robust>=0.85,certified>=0.8:estimate" -> Requirements; None for other text."""
+    found = []
+    for part in text.split(","):
+        name, _, least = part.partition(">=")
+        number = float(least.removesuffix(ESTIMATE))
+        if not (name.strip() and 0 <= number <= 1):
+            return None
+        found.append(Requirement(name.strip(), number, least.endswith(ESTIMATE)))
+    return tuple(found)
+
+
+REQUIREMENTS = Kind(
+    f"NAME>=SHARE,..., each SHARE a number in [0, 1], with {ESTIMATE} behind it for the estimate itself",
+    read,
+    lambda requirements: ",".join(map(str, requirements)),
+)
+
+
+def check(config):
+    """Raises Refusal for a requirement of something that the EvaluateConfig does not measure."""
+    names = measurable(config)
+    for requirement in config.require or ():
+        if requirement.name not in names:
+            raise Refusal(
+                f"--require={requirement}: expected the name of something that is measured: {', '.join(names)}; got"
+                f" {requirement.name}{did_you_mean(requirement.name, [*names, *ATTACK_NAMES])}"
+            )
+
+
+def measurable(config):
+    """Names that --require may use."""
+    mode = MODES[config.mode]
+    fields = {field.name for field in dataclasses.fields(mode.Record)}
+    names = ["clean", *["robust"] * ("robust_accuracy" in fields), *["certified"] * mode.certifies]
+    if "per_attack" in fields and "attacks" in meant(config):
+        for name in config.attacks:
+            names += [name, *(attack.name for attack in SEQUENCES[name](None, config))] if name in SEQUENCES else [name]
+    return list(dict.fromkeys(names))
+
+
+def measured(record):
+    """{name: accuracy} of an evaluation; None for a certificate that there is not."""
+    found = {"clean": record.clean_accuracy, "certified": certified(record)}
+    found |= getattr(record, "per_attack", {})
+    if hasattr(record, "robust_accuracy"):
+        found["robust"] = record.robust_accuracy
+        if getattr(record, "version", None):
+            found[record.attacks[0]] = record.robust_accuracy
+    return found
+
+
+def certified(record):
+    """Of --mode=certify the least of all files, 0 for one that cannot be certified; otherwise of the net."""
+    if record.mode != "certify":
+        return record.certified_accuracy
+    return min((each.certificate.certified or 0) / each.certificate.num_images for each in record.files.values())
+
+
+def shortfalls(record, requirements):
+    """One phrase for each requirement that the record does not meet."""
+    found = []
+    for requirement in requirements or ():
+        accuracy = measured(record)[requirement.name]
+        if accuracy is None:
+            found.append(f"{requirement}: interval bounds do not support the net")
+            continue
+        reached = accuracy if requirement.estimate else interval(accuracy, record.num_images)[0]
+        if reached < requirement.least:
+            found.append(f"{requirement}: got {percent(accuracy, record.num_images)}")
+    return found
