@@ -164,7 +164,7 @@ def autoattack(
     config = from_keywords(
         EvaluateConfig, workdir=".", attacks="autoattack", version=version, eps=eps, seed=seed, batch_size=batch_size
     )
-    eps = radius(config, "eps", "linf", None)
+    eps = _radius(config)
     logits_fn, image_shape, classes = _logits_of(net, x)
     images, labels = given(x, y, image_shape, classes)
     attacks, adversarial = attacks_of(logits_fn, config), pixels(images).numpy().copy()
@@ -199,7 +199,7 @@ def certify(net: keras.Model, x: ArrayLike, y: ArrayLike, eps: float | str) -> C
 
     Raises Refusal for a net with layers that the bounds do not support.
     """
-    eps = radius(from_keywords(EvaluateConfig, workdir=".", eps=eps), "eps", "linf", None)
+    eps = _radius(from_keywords(EvaluateConfig, workdir=".", eps=eps))
     net, images, labels = _checked(net, x, y, trains=False)
     check_bounded(net)
     proven = certified(net, images, labels, eps, "linf")
@@ -221,7 +221,7 @@ def export_tflite(
     Raises Refusal where the file does not agree or cannot be written; a file that is there already then stays.
     """
     try:
-        format = one_of(FORMATS).parse(format)
+        format = one_of(FORMATS).parse(str(format))
     except ValueError as error:
         raise Refusal(f"format: {error}") from None
     path = Path(path)
@@ -261,6 +261,12 @@ def _checked(net, x, y, trains=True):
     else:
         check_logits(net, refuse)
     return net, *given(x, y, shape, classes)
+
+
+def _radius(config):
+    if config.eps is None:
+        raise Refusal("--eps: expected a radius in pixels of [0, 1]; got none")
+    return radius(config, "eps", "linf", None)
 
 
 def _inner(net):

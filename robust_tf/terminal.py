@@ -40,11 +40,13 @@ def screen(**options):
 def progress_bar():
     """A progress bar with elapsed and remaining time, for `add_task(name, total=, unit=)`.
 
-    Use it as a context manager, so that it is removed from the screen after an error too.
+    Use it as a context manager, so that it is removed from the screen after an error too. It shows nothing where the
+    output is no terminal: rich would print an empty line.
     """
+    console = screen()
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]},")]
     columns += [TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("left")]
-    return Progress(*columns, console=screen(), transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def busy(what):

@@ -16,8 +16,10 @@ def given(x, y, image_shape, num_classes):
     """
     x, y = as_array(x, "x", "images"), as_array(y, "y", "labels")
     check_forms(x, y, image_shape, num_classes)
-    if not len(x) or len(x) != len(y):
-        raise Refusal(f"y: expected as many labels as images, at least 1; got {len(y)} labels and {len(x)} images")
+    if not len(x):
+        raise Refusal("x: expected at least one image; got none")
+    if len(x) != len(y):
+        raise Refusal(f"y: expected as many labels as images; got {len(y)} labels and {len(x)} images")
     check_values(x, y, num_classes)
     x = x if x.dtype == np.uint8 else x.astype(np.float32)
     return x, class_numbers(tf.constant(y), num_classes).numpy().astype(np.int64)

@@ -33,7 +33,7 @@ def resolved(config, trained_as):
     eps = filled.get("eps")
     if "alpha" in useful:
         if config.alpha is not None and config.alpha > eps:
-            raise Refusal(f"--alpha: expected at most eps ({eps:g}); got {config.alpha:g}")
+            raise Refusal(f"--alpha: expected at most eps ({eps:g}); got {config.alpha:g}{of_8_bits(config.alpha)}")
         filled["alpha"] = default_alpha(eps, config.steps) if config.alpha is None else config.alpha
     unused = {field.name: None for field in dataclasses.fields(config) if field.name not in useful}
     return dataclasses.replace(config, **filled, **unused)

@@ -44,9 +44,7 @@ def read(Config, argv):
         rest = values(["command", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
         names = [field.name for field in dataclasses.fields(Config)]
-        raise Refusal(
-            f"expected a flag that --help lists; got --{error.flagname}{did_you_mean(error.flagname, names, '--')}"
-        ) from None
+        raise unknown(error.flagname, names) from None
     except (flags.Error, UnicodeDecodeError) as error:
         raise Refusal(" ".join(str(error).split())) from None
     if rest:
@@ -56,6 +54,11 @@ def read(Config, argv):
     # MANY gives a list.
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return Config(**given), [name for name in names if values[name].present]
+
+
+def unknown(name, names):
+    """The Refusal of a flag that is none of `names`."""
+    return Refusal(f"expected a flag that --help lists; got --{name}{did_you_mean(name, names, '--')}")
 
 
 def _define(Config):
@@ -97,18 +100,21 @@ def divided(argv, Own, Other):
     """Splits argv into (Own's flags, {name: text} of all others, which are taken for Other's); reads flagfiles.
 
     A flag of both goes to Own. If a flag of Other is given twice, the later value counts. Raises Refusal for a flag
-    without a value.
+    without a value, or of neither.
     """
     try:
         tokens = iter(flags.FlagValues().read_flags_from_files(list(argv)))
     except (flags.Error, UnicodeDecodeError) as error:
         raise Refusal(" ".join(str(error).split())) from None
     switches = {field.name for field in dataclasses.fields(Other) if field.metadata["kind"] is SWITCH}
-    ours, own, rest = {field.name for field in dataclasses.fields(Own)}, [], {}
+    ours, theirs = ([field.name for field in dataclasses.fields(Config)] for Config in (Own, Other))
+    own, rest = [], {}
     for token in tokens:
         if not token.startswith("-"):
             raise Refusal(f"expected flags only, --name=value; got {token!r}")
         name, given, text = token.lstrip("-").partition("=")
+        if name not in (*ours, *theirs) and name.removeprefix("no") not in switches:
+            raise unknown(name, [*ours, *theirs])
         if not given and name in switches:
             text = "true"
         elif not given and name.removeprefix("no") in switches:

@@ -12,6 +12,7 @@ from robust_tf.data.folder import images_to_train
 from robust_tf.flags.declare import divided, parse, read
 from robust_tf.flags.kinds import names_file
 from robust_tf.flags.meaning import idle
+from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.flags.text import identifying
 from robust_tf.refusal import Refusal
 from robust_tf.sweep.config import SweepConfig
@@ -54,6 +55,7 @@ def values_of(grid):
         if name != FLAGFILE and (name not in kinds or name in NOT_VARIED):
             raise Refusal(
                 f"--grid={text}: expected FLAG=VALUE,VALUE for a flag of bin/train, or --seeds for seeds; got {name!r}"
+                f"{did_you_mean(name, [each for each in kinds if each not in NOT_VARIED])}"
             )
         if name in found:
             raise Refusal(f"--grid={text}: expected each flag once; got {name} twice")

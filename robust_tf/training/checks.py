@@ -12,12 +12,13 @@ from robust_tf.attacks import NORMS, STARTS
 from robust_tf.data.given import as_array, check_forms, check_image_form, check_pixels, check_values, check_weights
 from robust_tf.data.pipeline import refusals
 from robust_tf.data.pixels import pixels
-from robust_tf.flags.kinds import listed, one_of, real, whole
+from robust_tf.flags.kinds import SWITCH, listed, one_of, real, whole
 from robust_tf.flags.suggestions import of_8_bits
 from robust_tf.flags.text import written
 from robust_tf.models.own import are_probabilities, check_logits, refusing
 from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES
+from robust_tf.training.constraints import WeightConstraint
 
 FEW = 8  # images on which a net is seen to return logits
 
@@ -49,6 +50,7 @@ KINDS = {
     "alpha": real(0),
     "norm": one_of(NORMS),
     "starts": listed(one_of(STARTS)),
+    "single_step": SWITCH,
     "loss": one_of(LOSSES),
     "adv_weight": real(0, 1),
     "beta": real(0),
@@ -83,6 +85,30 @@ def parsed(name, value):
         return KINDS[name].parse(written(value))
     except ValueError as error:
         raise Refusal(f"{name}: {error}") from None
+
+
+def check_constraint(constraint):
+    """Raises Refusal unless `constraint` is None or a WeightConstraint."""
+    if not isinstance(constraint, WeightConstraint | None):
+        raise Refusal(f"constraint: expected a training.constraints.WeightConstraint or None; got {constraint!r:.100}")
+
+
+def optimizer_of(given):
+    """Keras' optimiser of a name, a configuration or an optimiser; raises Refusal where it is none."""
+    try:
+        return keras.optimizers.get(given)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise Refusal(f"optimizer: expected one of tf_keras, such as 'adam'; got {given!r:.100}: {reason}") from None
+
+
+def check_unused(**given):
+    """Raises Refusal where arguments of Keras' compile are given that would change nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise Refusal(
+                f"{name}: expected none, as RobustModel measures its own accuracies and losses; got {value!r:.100}"
+            )
 
 
 def check_loss(loss, num_classes):

@@ -371,11 +371,12 @@ def check_attack(config):
     if config.steps == 0 and config.steps_schedule is None and config.alpha is not None:
         raise Refusal("--alpha: expected --steps above 0 with it; got 0")
     if config.alpha is not None and config.alpha > config.eps:
-        raise Refusal(f"--alpha: expected at most eps ({config.eps:g}); got {config.alpha:g}")
-    for eps in (config.eps, *(eps for _, eps in config.eps_schedule or ())):
+        raise Refusal(f"--alpha: expected at most eps ({config.eps:g}); got {config.alpha:g}{of_8_bits(config.alpha)}")
+    radii = [("eps", config.eps), *(("eps_schedule", eps) for _, eps in config.eps_schedule or ())]
+    for name, eps in radii:
         if config.norm == "linf" and eps > 1:
             raise Refusal(
-                f"--eps: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}{of_8_bits(eps)}"
+                f"--{name}: expected a number or fraction in [0, 1] with --norm=linf; got {eps:g}{of_8_bits(eps)}"
             )
     for name, registry in (("loss", LOSSES), ("attack", TRAINING_ATTACKS), ("starts", STARTS)):
         value = getattr(config, name)

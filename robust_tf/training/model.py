@@ -75,9 +75,11 @@ class RobustModel(keras.Model):
     ):
         checks.check_net(net)
         given = checks.settings(
-            eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, loss=loss, adv_weight=adv_weight, beta=beta,
-            validation_eps=validation_eps, validation_steps=validation_steps, seed=seed, first_step=first_step,
+            eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, single_step=single_step, loss=loss,
+            adv_weight=adv_weight, beta=beta, validation_eps=validation_eps, validation_steps=validation_steps,
+            seed=seed, first_step=first_step,
         )  # fmt: skip
+        checks.check_constraint(constraint)
         known, attacks = LOSSES[given["loss"]], {name: given[name] for name in ("alpha", "norm", "starts")}
         super().__init__(name=f"robust_{net.name}")
         self.net = net
@@ -87,7 +89,7 @@ class RobustModel(keras.Model):
         self.adv_weight, self.beta = given["adv_weight"], given["beta"]
         self.trains_on_clean = self.adv_weight < 1 or known.uses_clean
         self.attack = attacks if known.starts is None else {**attacks, "starts": known.starts}
-        self.single_step = single_step
+        self.single_step = given["single_step"]
         self.validation_attack = {
             "eps": given["eps"] if given["validation_eps"] is None else given["validation_eps"],
             "steps": given["validation_steps"],
@@ -105,12 +107,14 @@ class RobustModel(keras.Model):
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.build(net.input_shape)  # otherwise Keras warns when it saves, and has no summary
 
-    def compile(self, optimizer="adam", loss=None, **kwargs):
+    def compile(self, optimizer="adam", loss=None, metrics=None, loss_weights=None, weighted_metrics=None, **kwargs):
         """As Keras' compile; the loss, ce(y [B], logits [B, K]), defaults to the cross-entropy.
 
-        With `sample_weight` or `class_weight` it gets them as its third argument, as Keras' losses do.
+        With `sample_weight` or `class_weight` it gets them as its third argument, as Keras' losses do. Raises Refusal
+        for a loss that does not fit, an unknown optimiser, and metrics, as the model has its own.
         """
-        loss = CrossEntropy() if loss is None else loss
+        checks.check_unused(metrics=metrics, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
+        optimizer, loss = checks.optimizer_of(optimizer), CrossEntropy() if loss is None else loss
         if not isinstance(loss, CrossEntropy):
             checks.check_loss(loss, self.net.output_shape[-1])
         super().compile(optimizer=optimizer, loss=loss, **kwargs)

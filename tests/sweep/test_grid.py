@@ -193,6 +193,7 @@ def test_an_impossible_combination_is_a_failed_cell(tmp_path):
         ("ratio=0.1,", r"\(0, 1\]; got ''"),
         ("ratio", "got ''"),
         ("method=ap,amdm", "got 'amdm'"),
+        ("epsilon=0.1", r"got 'epsilon'; did you mean eps\?"),
         ("conv_relu=yes,maybe", "maybe|Non-boolean"),
     ],
 )
@@ -224,6 +225,12 @@ def test_flags_are_divided_between_sweep_and_training(tmp_path):
     own, flags = divided(argv, SweepConfig, TrainConfig)
     assert own == ["--grid=method=ap", "--workdir=w", "--grid=eps=1"]
     assert flags == {"ratio": "0.2", "conv_relu": "true", "random_start": "false"}
-    for wrong, said in [(["--ratio"], "a value; got none"), (["x"], "flags only"), (["--flagfile=/absent"], "absent")]:
+    for wrong, said in [
+        (["--ratio"], "a value; got none"),
+        (["x"], "flags only"),
+        (["--flagfile=/absent"], "absent"),
+        (["--grids=eps=1"], r"got --grids; did you mean --grid\?"),
+        (["--ratoi=1"], r"got --ratoi; did you mean --ratio\?"),
+    ]:
         with pytest.raises(Refusal, match=said):
             divided(wrong, SweepConfig, TrainConfig)

@@ -225,6 +225,8 @@ def test_single_batches_and_predictions_are_checked(small_net, stored, call):
         ({"starts": ["uniform", 3]}, "starts: expected comma-separated, each once: one of"),
         ({"adv_weight": 2}, "adv_weight: expected a number or fraction in [0, 1]; got '2'"),
         ({"steps": 1.5}, "steps: expected an integer >= 0; got '1.5'"),
+        ({"single_step": "yes"}, "single_step: expected true or false; got 'yes'"),
+        ({"constraint": "l0"}, "constraint: expected a training.constraints.WeightConstraint or None; got 'l0'"),
         ({"seed": -1}, "seed: expected an integer >= 0; got '-1'"),
     ],
 )
@@ -276,6 +278,19 @@ def test_losses_that_do_not_fit_are_refused(small_net, loss):
     with pytest.raises(Refusal, match=r"^loss: expected") as refusal:
         RobustModel(small_net, eps=0.1).compile(loss=LOSSES_THAT_DO_NOT_FIT[loss])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimizer": "adamm"}, r"^optimizer: expected one of tf_keras, such as 'adam'; got 'adamm'"),
+        ({"optimizer": 3}, r"^optimizer: expected one of tf_keras, such as 'adam'; got 3"),
+        ({"metrics": ["accuracy"]}, r"^metrics: expected none, as RobustModel measures .*; got \['accuracy'\]"),
+    ],
+)
+def test_what_compile_does_not_take(small_net, arguments, message):
+    with pytest.raises(Refusal, match=message):
+        RobustModel(small_net, eps=0.1).compile(**arguments)
 
 
 def test_a_loss_without_weights(small_net, small_images):
