@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from robust_tf.certification.bounds import check_bounded
 from robust_tf.certification.certified import certified
 from robust_tf.data.given import given
-from robust_tf.data.pixels import pixels
+from robust_tf.data.pixels import mapped, pixels
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.autoattack import autoattack as attacks_of
 from robust_tf.evaluation.config import EvaluateConfig
@@ -31,6 +31,7 @@ from robust_tf.export.tflite import export_net
 from robust_tf.flags.kinds import offered, one_of
 from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.flags.text import from_keywords
+from robust_tf.models.guess import guess
 from robust_tf.models.own import are_probabilities, check, check_flat, check_logits, refusing
 from robust_tf.records.benchmark import Timing
 from robust_tf.records.manifest import Compared
@@ -71,7 +72,8 @@ def train(
       flags: any other flag of bin/train (`bin/train --help`) as a keyword, such as epochs, steps, loss, optimizer,
         learning_rate, batch_size or seed; with the same defaults, but without augmentation.
 
-    A fifth of the images, at most 2000, are held out for validation. All random numbers of the process get `seed`.
+    A fifth of the images, at most 2000, are held out for validation; a net that is no better than a guess on them is
+    named in a warning. All random numbers of the process get `seed`.
     Raises Refusal, or TrainingFailed if a loss explodes.
     """
     return _trained(net, x, y, False, eps=eps, method=method, workdir=workdir, **flags)
@@ -129,7 +131,8 @@ class UnderAttack:
     adversarial: float32 [N, H, W, C]; a misclassified image where an attack found one, otherwise the image itself.
     per_attack: accuracy after each attack of the sequence, by its name.
     broken_by: for each image the attack that broke it, "clean" if none was needed, None if none did.
-    flags: signs that the net misleads attacks, one sentence each; robust_accuracy is then too high.
+    flags: one sentence for each sign that the net is no better than a guess, or that it misleads attacks, so that
+      robust_accuracy is too high.
     """
 
     clean_accuracy: float
@@ -174,6 +177,7 @@ def autoattack(
             progress=sequence_progress(progress), adversarial=adversarial,
         )  # fmt: skip
     signs = probe(logits_fn, images, labels, eps=eps, norm="linf", far=FAR, seed=config.seed)
+    guessing = guess(mapped(logits_fn, images).argmax(-1), labels)
     names, robust = [attack.name for attack in attacks], found.survived.all(0)
     return UnderAttack(
         clean_accuracy=float(found.survived[0].mean()),
@@ -182,7 +186,7 @@ def autoattack(
         adversarial=adversarial,
         per_attack={name: float(kept.mean()) for name, kept in zip(names, found.survived[1:])},
         broken_by=tuple(None if i < 0 else ["clean", *names][i] for i in broken_by(found.survived)),
-        flags=(*sequence_flags(attacks, found), *signs),
+        flags=(*([guessing] if guessing else []), *sequence_flags(attacks, found), *signs),
     )
 
 

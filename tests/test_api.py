@@ -78,6 +78,19 @@ def test_more_epochs_continue_a_finished_call(small_net, images, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+def test_a_net_that_predicts_one_class_is_named(small_net, images, capsys):
+    x, y = (np.tile(each, (8,) + (1,) * (each.ndim - 1)) for each in images)
+    net = robust_tf.train(small_net, x, y, **FEW, learning_rate=0.01)
+    assert "warning" not in capsys.readouterr().out
+    dead = keras.models.clone_model(net)
+    for layer in dead.layers:
+        layer.set_weights([0 * w for w in layer.get_weights()])
+    robust_tf.train(dead, x, y, **{**FEW, "epochs": 1}, learning_rate=0, optimizer="sgd")
+    assert "warning: the net predicts class 0 for all of 64 images" in capsys.readouterr().out
+    found = robust_tf.autoattack(dead, x[:60], y[:60], 0.05, version="thesis")
+    assert found.flags[0] == "the net predicts class 0 for all of 60 images"
+
+
 def test_compress_keeps_the_fraction(small_net, images):
     net = robust_tf.compress(small_net, *images, ratio="1/4", admm_interval=2, **FEW)
     N = count(kernels(small_net))

@@ -38,7 +38,7 @@ def evaluate(config):
         if mode.certifies:
             proven = certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
     record = mode.resolve().measure(subject._replace(proven=proven), config, path)
-    record = dataclasses.replace(record, guess=guessing, flags=(*record.flags, *flags))
+    record = dataclasses.replace(record, guess=guessing, flags=tuple(dict.fromkeys((*record.flags, *flags))))
     if names := on_margin(config, subject.net.output_shape[-1]):
         record = dataclasses.replace(record, on_margin=names)
     if proven is not None:

@@ -7,9 +7,10 @@ import tempfile
 import numpy as np
 import tf_keras as keras
 
-from robust_tf.data.pipeline import split_validation
+from robust_tf.data.pipeline import batches, split_validation
 from robust_tf.files import write_text
 from robust_tf.flags.text import identifying
+from robust_tf.models.guess import guess
 from robust_tf.models.kernels import count, kernels
 from robust_tf.records.record import json_text, read_json
 from robust_tf.refusal import Refusal
@@ -33,7 +34,8 @@ def train_net(config, net, x, y):
       net: Keras net that `models.own.check` accepts.
       x, y: images uint8 or float32 and labels int64, see `data.given.given`.
 
-    Raises Refusal before anything is trained or written, or TrainingFailed.
+    Prints a warning if the net is no better than a guess on the held-out images. Raises Refusal before anything is
+    trained or written, or TrainingFailed.
     """
     if len(x) < 5:
         raise Refusal(f"x: expected at least 5 images, as some are held out for validation; got {len(x)}")
@@ -48,7 +50,10 @@ def train_net(config, net, x, y):
         copy.set_weights(net.get_weights())
         N = count(kernels(copy))
         setup = TrainingSetup(config, run, devices, data, validation, N, asked=lambda: False)
-        return delivered(config, run, train_stages(setup, copy))[0]
+        trained = delivered(config, run, train_stages(setup, copy))[0]
+    if guessing := guess(trained.predict(batches(*held_out, 500), verbose=0).argmax(-1), held_out[1]):
+        print(f"warning: {guessing}", flush=True)
+    return trained
 
 
 @contextlib.contextmanager
