@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import filelock
@@ -62,7 +63,8 @@ class RunDirectory:
     def for_config(cls, config):
         """The directory of the run that `config` describes: new, empty, or of the same run, which then resumes.
 
-        Changes nothing. Raises Refusal where the directory holds another configuration or foreign files.
+        Changes nothing. Raises Refusal where the directory holds another configuration or foreign files, or cannot be
+        written.
         """
         run = cls(config.workdir or default_path(config))
         if (run.path / CONFIG).exists():
@@ -71,6 +73,7 @@ class RunDirectory:
             raise Refusal(
                 f"--workdir={run.path}: expected a run directory, or an empty or new folder; got foreign files"
             )
+        check_writable(run.path)
         return run
 
     def _check_same(self, config):
@@ -193,6 +196,14 @@ class RunDirectory:
     def subfolder(self, name):
         """The folder `name`, which is created if needed; raises Refusal where that fails."""
         return files.subfolder(self.path, name)
+
+
+def check_writable(folder):
+    """Raises Refusal where a folder can be neither written nor made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        got = "no permission to write" if there.is_dir() else "a file"
+        raise Refusal(f"--workdir={folder}: expected a writable folder; got {got} at {there}")
 
 
 def is_foreign(path):

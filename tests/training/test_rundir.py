@@ -49,6 +49,12 @@ def test_the_configuration_reads_back(tmp_path):
     assert dataclasses.replace(RunDirectory(claim(asked).path).config, dry_run=asked.dry_run) == asked
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_else(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refusal, match=r"expected a writable folder; got a file at .*/file"):
+        RunDirectory.for_config(config(tmp_path / "file" / "run", "--dry_run"))
+
+
 def test_data_may_have_moved(tmp_path):
     claim(config(tmp_path / "run", "--dataset=mnist", "--data_dir=/old"))
     run = claim(config(tmp_path / "run", "--dataset=mnist", "--data_dir=/new"))
