@@ -138,4 +138,5 @@ SEQUENCES = {
 }
 
 
+ATTACKED = 20  # certified images that are attacked all the same, as a check of the certificate
 ATTACK_NAMES = ChainMap(SEQUENCES, ATTACKS)  # values of --attacks; reads both registries, which may grow

@@ -4,11 +4,10 @@ import dataclasses
 
 from robust_tf.attacks import AUTOATTACK, NORMS
 from robust_tf.data import DATASETS
-from robust_tf.evaluation import ATTACK_NAMES, MODES
+from robust_tf.evaluation import ATTACK_NAMES, ATTACKED, MODES
 from robust_tf.evaluation.requirements import ESTIMATE, REQUIREMENTS
 from robust_tf.evaluation.requirements import check as check_requirements
 from robust_tf.evaluation.settings import check_attacks
-from robust_tf.evaluation.sparing import ATTACKED
 from robust_tf.flags.declare import flag
 from robust_tf.flags.kinds import EPS, RADII, SWITCH, TEXT, listed, one_of, real, whole
 from robust_tf.flags.meaning import meant

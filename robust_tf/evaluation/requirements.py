@@ -3,12 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
-from robust_tf.drawing.words import percent
 from robust_tf.evaluation import ATTACK_NAMES, MODES, SEQUENCES
 from robust_tf.flags.kinds import Kind
 from robust_tf.flags.meaning import meant
 from robust_tf.flags.suggestions import did_you_mean
-from robust_tf.records.interval import interval
 from robust_tf.refusal import Refusal
 
 ESTIMATE = ":estimate"
@@ -86,6 +84,9 @@ def certified(record):
 
 def shortfalls(record, requirements):
     """One phrase for each requirement that the record does not meet."""
+    from robust_tf.drawing.words import percent  # SciPy, which every command would load with its flags
+    from robust_tf.records.interval import interval
+
     found = []
     for requirement in requirements or ():
         accuracy = measured(record)[requirement.name]

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.evaluation import ATTACKED
 from robust_tf.refusal import Refusal
-
-ATTACKED = 20  # proven images that are attacked all the same
 
 
 class Spared(NamedTuple):

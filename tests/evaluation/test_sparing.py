@@ -5,12 +5,13 @@ import pytest
 import tf_keras as keras
 
 from robust_tf.certification.certified import certified
+from robust_tf.evaluation import ATTACKED
 from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.autoattack import sequenced
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.sequence import in_sequence
 from robust_tf.evaluation.settings import resolved
-from robust_tf.evaluation.sparing import ATTACKED, Spared, spared
+from robust_tf.evaluation.sparing import Spared, spared
 from robust_tf.flags.declare import parse
 from robust_tf.refusal import Refusal
 from robust_tf.training.config import TrainConfig
