@@ -1,5 +1,7 @@
 """RobustModel is saved and read back in Keras' safe mode, and trains on as if it had never been saved."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -34,9 +36,13 @@ def test_a_checkpoint_of_the_best_model_in_keras_format(small_net, small_images,
     x, y = small_images
     path = str(tmp_path / "best.keras")
     best = keras.callbacks.ModelCheckpoint(path, monitor="val_robust_accuracy", mode="max", save_best_only=True)
+    stop = keras.callbacks.EarlyStopping("val_loss", min_delta=100, patience=2, restore_best_weights=True)
     model = RobustModel(small_net, eps=0.01, steps=1)
     model.compile()
-    history = model.fit(x, y, epochs=3, validation_data=(x, y), callbacks=[best], verbose=0).history
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Keras warns where a model has no weights yet
+        history = model.fit(x, y, epochs=9, validation_data=(x, y), callbacks=[best, stop], verbose=0).history
+    assert len(history["loss"]) == 3  # of 9: it stops after two epochs without the improvement that is asked for
     loaded = keras.models.load_model(path)
     measured = loaded.evaluate(x, y, verbose=0, return_dict=True)
     assert measured["robust_accuracy"] == pytest.approx(max(history["val_robust_accuracy"]))

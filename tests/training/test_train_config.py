@@ -43,7 +43,7 @@ REFUSED = [
     ("--augment=crop,none", "--augment: expected none without others; got crop,none"),
     ("--augment=zoom", "one of crop, flip, rotate, none; got 'zoom'"),
     ("--dataset=mnits", "stl10, folder; got 'mnits'"),
-    ("--method=magic", "one of natural, da, nap, ap, alr, l0, admm, atmc, none; got 'magic'"),
+    ("--method=magic", "one of natural, da, nap, ap, alr, l0, admm, atmc; got 'magic'"),
     (
         "--projection=magic",
         "one of irregular, per_layer, funnel, redundant, channel, low_rank, n_of_m, block, codebook; got 'magic'",
