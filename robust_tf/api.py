@@ -163,6 +163,8 @@ def autoattack(
       version: "standard" or "thesis".
       seed: of all random numbers, which also depend on an image's place in x.
       batch_size: images attacked at once; it changes no result.
+
+    Raises Refusal for images, labels or a radius that do not fit, outputs that are no logits [B, K], and probabilities.
     """
     config = from_keywords(
         EvaluateConfig, workdir=".", attacks="autoattack", version=version, eps=eps, seed=seed, batch_size=batch_size
@@ -201,7 +203,11 @@ class Certified:
 def certify(net: keras.Model, x: ArrayLike, y: ArrayLike, eps: float | str) -> Certified:
     """Interval bounds: which images no attack in the L-inf ball of radius `eps`, in pixels of [0, 1], can break.
 
-    Raises Refusal for a net with layers that the bounds do not support.
+    An image is certified if the least z_y - z_j that the bounds allow, over all x' in [x - eps, x + eps] and [0, 1], is
+    above 0 for every class j other than y.
+
+    Raises Refusal for a net with layers that the bounds do not support, and for images, labels or a radius that do not
+    fit.
     """
     eps = _radius(from_keywords(EvaluateConfig, workdir=".", eps=eps))
     net, images, labels = _checked(net, x, y, trains=False)
@@ -244,6 +250,11 @@ def benchmark(
     Args:
       images: .npz file with images and labels; default: sample.npz beside the files, if there is one.
       runs, threads, batch: timed runs of each file, CPU threads, images in a run.
+
+    Returns:
+      A Timing for each file and protocol, times in milliseconds a run.
+
+    Raises Refusal where there is no such file, a file does not run, or a number is out of its range.
     """
     argv = [f"--runs={runs}", f"--threads={threads}", f"--batch={batch}"]
     argv += [f"--images={images}"] if images is not None else []
