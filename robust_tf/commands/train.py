@@ -6,11 +6,13 @@ from robust_tf.commands import run_command
 from robust_tf.data import check_folder
 from robust_tf.flags.kinds import names_file
 from robust_tf.training.config import TrainConfig
+from robust_tf.training.images import finished_without_images
 from robust_tf.training.rundir import RunDirectory, imported_by
 
 
 def check(config):
-    check_folder(config)
+    if config.dry_run or config.distribution == "multiworker" or not finished_without_images(config):
+        check_folder(config)
     if names_file(config.model):
         imported_by(config)
     if config.distribution != "multiworker":

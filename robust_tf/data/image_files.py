@@ -55,16 +55,20 @@ def load(split, data_dir, files, class_names, image_size, channels):
     Raises Refusal for a file that is missing.
     """
     listed = getattr(files, split)
-    missing = [path for path in listed if not os.path.exists(os.path.join(data_dir, path))]
-    if missing:
+    if gone := missing(listed, data_dir):
         raise Refusal(
-            f"--data_dir={data_dir}: expected the {len(listed)} {split} files of the run; got none at {named(missing)}"
+            f"--data_dir={data_dir}: expected the {len(listed)} {split} files of the run; got none at {named(gone)}"
         )
     if strange := sorted(set(map(class_of, listed)) - set(class_names)):
         raise Refusal(f"--data_dir={data_dir}: expected files of the classes {named(class_names)}; got {strange[0]}")
     listed = [listed[i] for i in np.random.default_rng(0).permutation(len(listed))]
     labels = np.array([class_names.index(class_of(path)) for path in listed], np.int64)
     return ImageFiles([os.path.join(data_dir, path) for path in listed], image_size, channels), labels
+
+
+def missing(paths, data_dir):
+    """Those of the paths below `data_dir` where there is no file."""
+    return [path for path in paths if not os.path.exists(os.path.join(data_dir, path))]
 
 
 def in_memory(images, memory=None):

@@ -84,8 +84,9 @@ class TrainConfig:
     memory: float = flag(
         real(0),
         None,
-        "folder: GiB that the images may take in memory, in evaluation and export too; larger sets are read from their"
-        " files again and again; default: a third of the free memory",
+        "folder: GiB that the images may take in memory; larger sets are read from their files again and again, with"
+        " the same results; bin/evaluate and bin/export_tflite have no such flag and keep to the run's; default: a"
+        " third of the free memory",
     )
     augment: tuple = flag(
         listed(one_of(AUGMENTATIONS)),

@@ -3,9 +3,10 @@
 All files are decoded once before anything is trained, so that every unreadable one is known.
 """
 
-from robust_tf.data import described, own_images
+from robust_tf.data import DATASETS, described, own_images
 from robust_tf.data.decode import attempted, digest
 from robust_tf.data.folder import TEST_FRACTION, class_of, listed
+from robust_tf.data.image_files import missing
 from robust_tf.data.split import films, split
 from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
@@ -29,6 +30,18 @@ def to_train(config, dataset, claims=True):
         check_classes("workdir", run, dataset)
     files = (run.images if run else None) or chosen(config, dataset)
     return own_images(dataset, files), files
+
+
+def finished_without_images(config):
+    """The run that `config` describes, if all its epochs are trained and its training images are no longer there.
+
+    Otherwise None. Raises Refusal as `RunDirectory.for_config`.
+    """
+    if not DATASETS[config.dataset].is_own or config.data_dir is None:
+        return None
+    run = RunDirectory.for_config(config)
+    trained = run.images is not None and run.net_path.exists() and run.has_trained(config.epochs)
+    return run if trained and missing(run.images.train, config.data_dir) else None
 
 
 def to_test(run, data_dir):

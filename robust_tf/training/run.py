@@ -1,5 +1,7 @@
 """train(config): trains the stages of a method, one after the other, in one run directory."""
 
+import os
+
 import tf_keras as keras
 
 from robust_tf.certification.bounds import check_bounded
@@ -18,7 +20,7 @@ from robust_tf.training.callbacks.stopping import asked_to_stop
 from robust_tf.training.distribution import check_batch, strategy, validation_data
 from robust_tf.training.fit import TrainingSetup, run_stage
 from robust_tf.training.gradient_check import check_gradients
-from robust_tf.training.images import check_classes, to_train
+from robust_tf.training.images import check_classes, finished_without_images, to_train
 from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
@@ -39,6 +41,10 @@ def train(config):
     """
     if config.distribution != "multiworker":  # of several workers only the chief checks it, in check_run
         RunDirectory.for_config(config)
+        if run := finished_without_images(config):
+            print(f"nothing is left to train, and the training images are not needed: {run.path} has ended", flush=True)
+            os.utime(run.summary_path)  # a sweep sees by it that training has ended
+            return run
     devices = strategy(config.distribution)
     keras.utils.set_random_seed(config.seed)
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)

@@ -162,6 +162,10 @@ class RunDirectory:
     def summary(self):
         return read(self.summary_path, Summary)
 
+    def has_trained(self, epochs):
+        """Whether training has ended, with these epochs of the main stage, or None for those of the run."""
+        return self.summary_path.exists() and self.summary().epochs == (epochs or self.config.epochs)
+
     @property
     def history_path(self):
         return self.path / "history.csv"

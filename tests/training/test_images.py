@@ -8,6 +8,7 @@ import pytest
 import tf_keras as keras
 from PIL import Image
 
+from robust_tf.commands.train import check
 from robust_tf.data import DATASETS, described, own_images
 from robust_tf.data.folder import class_of
 from robust_tf.evaluation.config import EvaluateConfig
@@ -130,6 +131,23 @@ def test_a_run_is_tested_on_the_files_that_it_recorded(images, tmp_path):
         measured()
     with pytest.raises(Refusal, match=r"did not train on this run's test images; got .* that it trained on, "):
         check_unseen("init_from", run, chosen.train[:3])
+
+    (images / chosen.train[0]).unlink()
+    before = run.summary_path.stat().st_mtime_ns, run.net_path.read_bytes()
+    command = [f"--workdir={run.path}", *flags(images)]
+    check(parse(TrainConfig, command))
+    assert trained(images, run.path).path == run.path  # nothing is left to train
+    assert run.summary_path.stat().st_mtime_ns > before[0]
+    assert run.net_path.read_bytes() == before[1]
+    shutil.move(images, tmp_path / "gone")
+    check(parse(TrainConfig, command))
+    assert trained(images, run.path).path == run.path
+    with pytest.raises(Refusal, match=f"expected a folder {images}"):
+        check(parse(TrainConfig, [*command, "--epochs=3"]))
+    shutil.move(tmp_path / "gone", images)
+    (images / "violet").rmdir()
+    with pytest.raises(Refusal, match=f"expected the .* train files of the run; got none at {chosen.train[0]}"):
+        trained(images, run.path, "--epochs=3")
 
     record = json.loads(run.images_path.read_text())
     for wrong in ("../secret/a.png", "/etc/secret/a.png", "a.png"):
