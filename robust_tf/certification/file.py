@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.certification import floats, integers
-from robust_tf.certification.operations import ends, refuse
+from robust_tf.certification.operations import ends, fitting, refuse
 from robust_tf.certification.propagation import propagate
 from robust_tf.certification.requantise import RELATIVE, multiplier
 from robust_tf.refusal import Refusal
@@ -73,18 +73,19 @@ def inputs(graph, x, eps):
 def prover(graph):
     """prove(x, y, eps): which images x of label y are proven, bool [B]."""
     ops, (output,) = list(graph.ops), graph.outputs
-    while ops and ops[-1].outputs[0] == output and keeps_order(graph, ops[-1]):
+    while ops and ops[-1].outputs == (output,) and keeps_order(graph, ops[-1]):
         output = ops.pop().inputs[0]
     *inner, last = ops or [None]
-    if last is None or last.kind != "FULLY_CONNECTED" or last.outputs[0] != output:
+    if last is None or last.kind != "FULLY_CONNECTED" or last.outputs != (output,):
         raise Refusal(f"expected a dense layer at the end; got {last.kind if last else 'none'}")
     wins = float_wins if graph.type(output) == "FLOAT32" else integer_wins
 
     def prove(x, y, eps):
         y = np.asarray(y)
-        interval = propagate(graph, inner, inputs(graph, x, eps))[last.inputs[0]]
-        flat = tuple(tf.reshape(side, (len(y), -1)).numpy() for side in interval)
-        won = wins(graph, last, flat, y)
+        with fitting(last):
+            interval = propagate(graph, inner, inputs(graph, x, eps))[last.inputs[0]]
+            flat = tuple(tf.reshape(side, (len(y), -1)).numpy() for side in interval)
+            won = wins(graph, last, flat, y)
         won[np.arange(len(y)), y] = True
         return won.all(1)
 
@@ -93,7 +94,7 @@ def prover(graph):
 
 def keeps_order(graph, op):
     """Whether an operation after the scores maps different scores to different ones, in the same order."""
-    types = graph.type(op.inputs[0]), graph.type(op.outputs[0])
+    types = tuple(graph.type(tensor) for tensor in (*op.inputs, *op.outputs))
     if op.kind == "DEQUANTIZE":
         return types == ("INT8", "FLOAT32")
     if op.kind != "QUANTIZE" or types != ("INT8", "UINT8"):

@@ -1,5 +1,7 @@
 """What operations of a .tflite file do to values of any type: products with a kernel, moves, and the checks of both."""
 
+import contextlib
+
 import tensorflow as tf
 
 from robust_tf.refusal import Refusal
@@ -12,6 +14,15 @@ PADDING = {schema.Padding.SAME: "SAME", schema.Padding.VALID: "VALID"}
 
 def refuse(op, what):
     raise Refusal(f"expected an operation that the certificate knows; got {op.kind} {what}".rstrip())
+
+
+@contextlib.contextmanager
+def fitting(op):
+    """Refuses an operation whose tensors do not fit it, as in a damaged or foreign file."""
+    try:
+        yield
+    except (tf.errors.OpError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        refuse(op, f"that does not fit its tensors: {' '.join(str(error).split())[:200]}")
 
 
 def ends(op):

@@ -3,10 +3,8 @@
 The rule of an operation is chosen by the types of its input and output: integers.py, floats.py.
 """
 
-import tensorflow as tf
-
 from robust_tf.certification import floats, integers
-from robust_tf.certification.operations import refuse
+from robust_tf.certification.operations import fitting, refuse
 from robust_tf.certification.requantise import covering
 
 
@@ -25,14 +23,14 @@ def propagate(graph, ops, bounds, rounded=covering):
     for op in ops:
         inputs = [bounds.get(tensor) for tensor in op.inputs]
         if not any(interval is not None for interval in inputs):
-            if graph.values(op.outputs[0]) is None:
+            with fitting(op):
+                values = graph.values(op.outputs[0])
+            if values is None:
                 refuse(op, "of a constant")
             continue  # the kernel's decompression, which graph.values follows
-        try:
+        with fitting(op):
             interval = rule(graph, op, inputs)(graph, op, inputs, rounded)
-        except (tf.errors.OpError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            refuse(op, f"that does not fit its tensors: {error}")  # of a damaged or foreign file
-        batch, *shape = graph.shape(op.outputs[0])
+            batch, *shape = graph.shape(op.outputs[0])
         if batch != 1 or list(interval[0].shape[1:]) != shape or len(op.outputs) > 1:
             refuse(op, f"with outputs {[graph.shape(tensor) for tensor in op.outputs]}")
         for tensor in op.inputs:

@@ -47,11 +47,21 @@ class Graph:
                 Op(KINDS[codes[op.opcodeIndex]], op.builtinOptions, tuple(op.inputs), tuple(op.outputs))
                 for op in graph.operators
             ]
+            self.tensors, self.buffers = graph.tensors, model.buffers
+            self.inputs, self.outputs = (tuple(map(int, ends)) for ends in (graph.inputs, graph.outputs))
+            self.check_indices()
         except Exception as error:  # reading arbitrary bytes as offsets may raise any type
             raise Refusal(f"{path}: expected a .tflite file; got {' '.join(str(error).split())[:200]}") from None
-        self.tensors, self.buffers = graph.tensors, model.buffers
-        self.inputs, self.outputs = (tuple(map(int, ends)) for ends in (graph.inputs, graph.outputs))
         self.producers = {tensor: op for op in self.ops for tensor in op.outputs}
+
+    def check_indices(self):
+        """Raises an error where a number of a tensor, a buffer or a type names none; -1: an input that is left out."""
+        for op in self.ops:
+            if not op.outputs or min((*op.inputs, 0)) < -1 or min(op.outputs) < 0:
+                raise ValueError(f"a {op.kind} of the tensors {op.inputs} to {op.outputs}")
+        tensors = {tensor for op in self.ops for tensor in (*op.inputs, *op.outputs)}
+        for tensor in tensors.union(self.inputs, self.outputs) - {-1}:
+            self.type(tensor), self.data(tensor)
 
     def shape(self, tensor):
         shape = self.tensors[tensor].shape

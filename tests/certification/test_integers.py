@@ -195,3 +195,26 @@ def test_sums_that_would_wrap_are_refused(path, graph):
     huge = tf.fill(shape, tf.constant(2.0**40, tf.float64))
     with pytest.raises(Refusal, match="sums beyond 32 bits"):
         propagate(graph, [op], {op.inputs[0]: (-huge, huge)}, covering)
+
+
+@pytest.mark.parametrize("form", ["int8", "float32"])
+def test_damage_never_ends_in_another_error(tmp_path, form):
+    """Bytes that are changed or cut off at random: refused in one line, or bounded as another file."""
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input(IMAGES.shape[1:]), *plain(), keras.layers.Dense(4)])
+    content, path, refused = convert(net, form, IMAGES), tmp_path / "net.tflite", 0
+    random = np.random.default_rng(0)
+    for number in range(150):
+        damaged = bytearray(content)
+        if number % 3 == 0:
+            damaged = damaged[: random.integers(len(content))]
+        else:
+            damaged[-random.integers(1, 3000)] = random.integers(256)  # the graph is at the end
+        path.write_bytes(damaged)
+        try:
+            graph = Graph(path)
+            file.check_ends(graph, path, IMAGES.shape[1:], 4)
+            file.prover(graph)(IMAGES[:1], np.zeros(1, int), 0.1)
+        except Refusal:
+            refused += 1
+    assert 50 < refused < 150
