@@ -17,7 +17,10 @@ from robust_tf.tflite.graph import Graph
 
 
 def certified_file(path, images, labels, eps, batch_size, *, state_path=None, advance=lambda count: None):
-    """The CertifiedFile of `path`. Where the certificate does not know the file, it has the reason and no counts.
+    """The CertifiedFile of `path`.
+
+    Where the certificate does not know the file, or its bounds do not hold the runtime's scores, it has the reason and
+    no counts.
 
     Args:
       path: a .tflite file of these images and classes.
@@ -31,7 +34,8 @@ def certified_file(path, images, labels, eps, batch_size, *, state_path=None, ad
     Raises Refusal for a damaged file.
     """
     graph, identity = Graph(path), json.dumps([digest(path), eps, batch_size, len(images)])
-    loaded = tflite.interpreter(path, tflite.installed_runtimes()[0].split()[0])
+    runtime = tflite.installed_runtimes()[0]
+    loaded = tflite.interpreter(path, runtime.split()[0])
     reason, prove = None, None
     try:
         prove = file.prover(graph)
@@ -57,12 +61,14 @@ def certified_file(path, images, labels, eps, batch_size, *, state_path=None, ad
             write_arrays(state_path, found=found, seconds=seconds, of=identity)
         advance(len(y))
     correct, outside, clean, certified = map(int, found.sum(1))
+    if not reason and outside:
+        reason = f"{outside} of {len(images)} images have scores outside its bounds with the kernels of {runtime}"
     counts = {"reason": reason} if reason else {"certified": certified, "certified_clean": clean}
     return CertifiedFile(
         sha256=digest(path),
         bytes=path.stat().st_size,
         correct=correct,
-        outside=0 if reason else outside,
+        outside=outside,
         certificate=Certificate(eps=eps, num_images=len(images), seconds=round(seconds, 2), **counts),
     )
 

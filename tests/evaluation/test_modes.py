@@ -368,3 +368,111 @@ def test_files_that_are_not_what_the_twin_is_are_flagged(subject_of, tmp_path):
         flags = file_signs(scorer(path, (4, 3, 1), 2), subject)
         assert len(flags) == len(signs[name]), flags
         assert all(sign in flag for sign, flag in zip(signs[name], flags))
+
+
+def exported(subject, *formats):
+    """The run's export with these formats of the net, and its folder."""
+    folder = subject.run.subfolder("export")
+    for name in formats:
+        content = convert(subject.net, name, (subject.images / 255).astype(np.float32))
+        (folder / f"model_{name}.tflite").write_bytes(content)
+    return folder
+
+
+def test_the_certificate_of_a_linear_file_is_exact(subject_of, monkeypatch):
+    subject = subject_of(linear_net())
+    monkeypatch.setattr("robust_tf.evaluation.modes.certify.files", lambda config, run: sorted(run.export.iterdir()))
+    folder, radii = exported(subject, "float32", "int8", "dynamic"), exact_radii(subject)
+    eps = float(np.median(radii))
+    record, shown = measured("certify", subject, eps=eps, norm="linf")
+    float32, int8 = (record.files[f"model_{name}.tflite"] for name in ("float32", "int8"))
+    assert float32.correct == float32.certificate.certified_clean == 39
+    assert float32.certificate.certified == (radii > eps).sum()
+    assert record.clean_accuracy == int8.correct / 40
+    assert (radii > 1.5 * eps).sum() <= int8.certificate.certified <= (radii > 0.9 * eps).sum()
+    for name, found in record.files.items():
+        path = folder / name
+        assert (found.sha256, found.bytes, found.outside) == (digest(path), path.stat().st_size, 0)
+        assert (found.certificate.eps, found.certificate.num_images) == (eps, 40)
+    assert (record.runtime, record.families) == (installed_runtimes()[0], ("reference", "built_in", "xnnpack"))
+    assert record.cpu
+    assert record.flags == ()
+    assert f"{float32.certificate.certified / 40:.2%}" in shown
+
+
+def test_a_file_that_computes_with_the_range_of_each_image_is_not_certified(subject_of, monkeypatch):
+    """The weights of a dense layer of 1,200 are stored in 8 bits."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((4, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(100), keras.layers.Dense(2)]
+    subject = subject_of(keras.Sequential(layers))
+    path = exported(subject, "dynamic") / "model_dynamic.tflite"
+    monkeypatch.setattr("robust_tf.evaluation.modes.certify.files", lambda config, run: [path])
+    record, shown = measured("certify", subject, eps=0.01)
+    found = record.files[path.name].certificate
+    assert (found.certified, found.certified_clean) == (None, None)
+    assert "which kernels quantise by their range in each image" in found.reason
+    assert f"{path.name}: not certified: {found.reason}" in shown
+    with pytest.raises(Refusal, match="by their range in each image"):
+        measured("certify", subject, eps=0.01, file=path)
+
+
+def test_a_certificate_goes_on_where_it_stopped(subject_of, monkeypatch):
+    subject = subject_of(linear_net())
+    path = exported(subject, "int8") / "model_int8.tflite"
+    state, eps = path.with_suffix(".npz"), float(np.median(exact_radii(subject)))
+    arguments = (path, subject.images, subject.labels, eps, 16)
+    expected = certificates.certified_file(*arguments)
+    with pytest.raises(KeyboardInterrupt):
+        certificates.certified_file(*arguments, state_path=state, advance=interrupting(32))
+    seen = []
+    found = certificates.certified_file(*arguments, state_path=state, advance=seen.append)
+    assert seen == [32, 8]
+    assert without_seconds(found) == without_seconds(expected)
+    seen.clear()  # with another radius it starts again
+    certificates.certified_file(*arguments[:3], 2 * eps, 16, state_path=state, advance=seen.append)
+    assert seen == [0, 16, 16, 8]
+
+
+def interrupting(count):
+    """advance() of a bar that a user interrupts after `count` images."""
+    done = []
+
+    def advance(more):
+        done.append(more)
+        if sum(done) >= count:
+            raise KeyboardInterrupt
+
+    return advance
+
+
+def without_seconds(found):
+    return dataclasses.replace(found, certificate=dataclasses.replace(found.certificate, seconds=0))
+
+
+def test_without_the_kernels_of_the_certificate_there_is_none(subject_of, monkeypatch):
+    """A runtime whose first score is three units off, as no kernel of the certificate is."""
+    subject = subject_of(linear_net())
+    path = exported(subject, "int8") / "model_int8.tflite"
+    outputs = certificates.tflite.outputs
+    monkeypatch.setattr(certificates.tflite, "outputs", lambda *given: outputs(*given) + np.int8([3, 0]))
+    record, shown = measured("certify", subject, eps=0.01, file=path)
+    found = record.files[path.name]
+    assert (found.outside, found.certificate.certified) == (40, None)
+    assert found.certificate.reason.startswith("40 of 40 images have scores outside its bounds")
+    assert f"{path.name}: not certified: {found.certificate.reason}" in shown
+
+
+def damaged(content):
+    """What is no .tflite file, or only a part of one."""
+    return {"text": b"not a flatbuffer", "empty": b"", "half": content[: len(content) // 2], "cut": content[:-40]}
+
+
+@pytest.mark.parametrize("form", ["text", "empty", "half", "cut"])
+def test_a_damaged_file_is_refused_and_nothing_is_written(subject_of, form):
+    subject = subject_of(linear_net())
+    path = exported(subject, "int8") / "model_int8.tflite"
+    path.write_bytes(damaged(path.read_bytes())[form])
+    before = sorted(subject.run.path.rglob("*"))
+    with pytest.raises(Refusal, match=r"expected a .*; got"):
+        measured("certify", subject, eps=0.01, file=path)
+    assert sorted(subject.run.path.rglob("*")) == before
