@@ -7,6 +7,10 @@ Two protocols (Charles Marshall's thesis, Algorithms 4 and 5):
 
     python benchmark_tflite.py model.tflite
     python benchmark_tflite.py export/ --threads=4 --json=result.json
+    python benchmark_tflite.py export/ --check
+
+--check times nothing: it runs the images of golden.npz and says whether the scores on this device lie inside the bounds
+that the files' certificates assume of any kernels. Exit code 1 where they do not.
 
 An existing JSON file keeps its timings with other settings (batch, threads, runtime, device) and of other files.
 """
@@ -32,6 +36,8 @@ ENERGY = "/sys/class/powercap/intel-rapl:0/energy_uj"
 VERSION = 2  # of the JSON file's layout; version 1 was a bare list
 # A new timing replaces an old one that is equal in all of these.
 SETTINGS = ("file", "protocol", "device", "runtime", "version", "delegate", "threads", "batch")
+# What reading a damaged .npz file raises.
+DAMAGED = (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, zlib.error)
 RUNTIMES = ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite")
 
 
@@ -184,7 +190,7 @@ def read_images(path, detail):
     try:
         with np.load(path) as sample:
             images, labels = sample["images"], sample["labels"]
-    except (OSError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise Refusal("{}: expected a .npz file with images and labels; got {}".format(path, error)) from None
     if len(images) == 0 or len(images) != len(labels) or images.dtype.kind != "f":
         message = "{}: expected float images and one label for each; got {} of type {} and {} labels"
@@ -395,6 +401,73 @@ def show(records):
             print("{}: {:.6f} J per run, of the whole processor".format(r["file"], r["joules_a_run"]))
 
 
+def read_golden(folder):
+    """The arrays of FOLDER/golden.npz by name, as export/golden.py describes them."""
+    path = os.path.join(folder, "golden.npz")
+    import numpy as np
+
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        if arrays["images"].dtype != np.uint8 or arrays["images"].ndim != 4:
+            raise ValueError("other images")
+        return dict(arrays, host=str(arrays["host"]))
+    except DAMAGED as error:
+        message = "--check: expected golden.npz of bin/export_tflite --bundle beside the files; got {}"
+        raise Refusal(message.format(error)) from None
+
+
+def check(files, options):
+    """Prints how each file's scores on this device lie to its golden vectors; returns 1 where some are outside."""
+    import numpy as np
+
+    golden = read_golden(os.path.dirname(files[0]))
+    Interpreter, runtime = find_runtime(options.runtime)
+    options.loaded_delegate = loaded_delegate(runtime, options.delegate) if options.delegate else None
+    images = golden["images"].astype(np.float32) / np.float32(255)
+    words = (device_name(), runtime, options.threads, len(images), golden["host"])
+    lines, outside, certified = ["{}; {}; threads {}; {} images, golden vectors by {}".format(*words)], 0, 0
+    for path in files:
+        name = os.path.basename(path)
+        known = {key[len(name) + 1 :]: value for key, value in golden.items() if key.startswith(name + "/")}
+        if str(known.pop("sha256", "")) != digest(path):
+            raise Refusal("{}: expected the file of golden.npz; got another one".format(path))
+        interpreter = load(Interpreter, path, options)
+        detail = interpreter.get_input_details()[0]
+        if list(detail["shape"][1:]) != list(images.shape[1:]):
+            raise Refusal("{}: expected images of shape {} as in golden.npz".format(path, list(images.shape[1:])))
+        scores = np.concatenate([run(interpreter, quantised_input(image[None], detail)) for image in images])
+        if any(value.shape != scores.shape for value in known.values()):
+            raise Refusal("--check: expected scores of shape {} for {} in golden.npz".format(scores.shape, name))
+        low, high = known.pop("low", None), known.pop("high", None)
+        if low is None:
+            verdict = "not certified"
+        else:
+            certified += 1
+            wrong = int(np.sum(~((low <= scores) & (scores <= high)).all(-1)))  # NaN too
+            outside += wrong > 0
+            verdict = "OUTSIDE: {} images".format(wrong) if wrong else "inside, {:.3g} wide".format(np.max(high - low))
+        lines.append("{:<30} {:<22} {}".format(name, verdict, "; ".join(apart(scores, known))))
+    if not certified:
+        raise Refusal("--check: expected a file with a certificate; got none")
+    print("\n".join(lines))
+    print("inside: all scores as the certificate assumes them, between bounds at most that far apart, in stored units.")
+    if outside:
+        print("The certificates of files that are OUTSIDE do not hold for the kernels of this device.")
+    return 1 if outside else 0
+
+
+def apart(scores, known):
+    """For each family of the host's kernels: on how many images the scores are equal, and the largest difference."""
+    import numpy as np
+
+    found = []
+    for family, expected in sorted(known.items()):
+        distance = np.abs(scores.astype(np.float64) - expected.astype(np.float64)).max(-1)
+        found.append("{} equal {}, at most {:.3g} off".format(family, int(np.sum(distance == 0)), distance.max()))
+    return found
+
+
 def positive(text):
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("expected an integer >= 1; got {!r}".format(text))
@@ -425,6 +498,7 @@ def parse(argv, others=0):
     parser.add_argument("--runtime", choices=names, default="auto", help="default: the first that is installed")
     parser.add_argument("--delegate", help="shared library of a delegate, for example for a GPU; default: XNNPACK only")
     parser.add_argument("--json", help="file for the records")
+    parser.add_argument("--check", action="store_true", help="compare with golden.npz, in place of timing")
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     files = sorted(glob.glob(os.path.join(options.path, "*.tflite"))) if os.path.isdir(options.path) else [options.path]
@@ -434,6 +508,8 @@ def parse(argv, others=0):
     beside = os.path.join(folder, "sample.npz")
     if options.images is None and os.path.isfile(beside):
         options.images = beside
+    if options.check and (options.batch > 1 or options.json):
+        raise Refusal("--check: expected neither --batch nor --json with it; got one of them")
     if options.json and not writable(options.json):
         raise Refusal("--json: expected a writable file in an existing folder; got {!r}".format(options.json))
     return options, files
@@ -500,6 +576,8 @@ def main(argv=None, others=()):
         if options.peak:
             show_peak(files[0], options)
             return 0
+        if options.check:
+            return check(files, options)
         old = read_timings(options.json) if options.json else []
         records = timed(options, files, others)
     except Refusal as refusal:

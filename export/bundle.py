@@ -1,4 +1,4 @@
-"""One archive with everything a device needs: the .tflite files, labels, sample images, benchmark and instructions."""
+"""One archive with all that a device needs: .tflite files, labels, sample images, golden vectors, benchmark, README."""
 
 import gzip
 import io
@@ -25,7 +25,7 @@ def bundle(folder, name, class_names, preprocessing):
     """
     folder, kit = Path(folder), Path(__file__).parent
     contents = {path.name: path.read_bytes() for path in sorted(folder.glob("*.tflite"))}
-    contents |= {name: (folder / name).read_bytes() for name in ("manifest.json", "sample.npz")}
+    contents |= {name: (folder / name).read_bytes() for name in ("manifest.json", "sample.npz", "golden.npz")}
     contents |= {name: (kit / name).read_bytes() for name in KIT}
     contents["labels.txt"] = "".join(f"{label}\n" for label in class_names).encode()
     contents["preprocessing.json"] = json_text(preprocessing).encode()

@@ -28,10 +28,16 @@ class ExportConfig:
     bundle: bool = flag(
         SWITCH,
         "false",
-        "also write WORKDIR/export/bundle.tar.gz for a device: all files, labels, sample images, manifest, benchmark",
+        "also write WORKDIR/export/bundle.tar.gz for a device: all files, labels, sample images, golden vectors (images"
+        " and each file's scores, for benchmark_tflite.py --check), manifest, benchmark",
+    )
+    golden_test_images: bool = flag(
+        SWITCH, "false", "--bundle: the golden vectors hold the first test images; default: random images"
     )
 
     def checked(self):
         if self.workdir is None:
             raise Refusal("--workdir: expected a run directory of bin/train; got none")
+        if self.golden_test_images and not self.bundle:
+            raise Refusal("--golden_test_images: expected --bundle with it; got none")
         return self

@@ -23,6 +23,7 @@ from robust_tf.export.bundle import bundle
 from robust_tf.export.columns import columns_as_channels
 from robust_tf.export.compact import compact
 from robust_tf.export.formats import configured, converted
+from robust_tf.export.golden import IMAGES, golden, random_images
 from robust_tf.files import digest, replace, write_arrays
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.models.load import load_net
@@ -105,7 +106,7 @@ def export(config):
     if not exported:
         raise Refusal(f"expected at least one format to agree with the net; got none: {left_out[0].reason}")
     stale = [path for path in folder.glob("*.tflite") if path.name not in [file.file for file in exported]]
-    for path in [*stale, folder / "bundle.tar.gz"]:  # from an earlier export, perhaps of another net
+    for path in [*stale, folder / "golden.npz", folder / "bundle.tar.gz"]:  # of an earlier export, perhaps another net
         path.unlink(missing_ok=True)
     robust = float(np.mean(mapped(logits_fn, x_adv).argmax(-1) == y_adv))
     manifest = Manifest(
@@ -123,6 +124,7 @@ def export(config):
     write(folder / "manifest.json", manifest)
     show(manifest, folder)
     if config.bundle:
+        golden(folder, images[:IMAGES] if config.golden_test_images else random_images(net.input_shape[1:]))
         print(bundle(folder, run.path.resolve().name, dataset.class_names, preprocessing(net)))
     return manifest
 

@@ -52,7 +52,7 @@ def certified_file(path, images, labels, eps, batch_size, *, state_path=None, ad
         try:
             if not reason:
                 low, high = file.scores(graph, x, 0)
-                rows[1:] = ((scores < low) | (scores > high)).any(-1), prove(x, y, 0), prove(x, y, eps)
+                rows[1:] = ~((low <= scores) & (scores <= high)).all(-1), prove(x, y, 0), prove(x, y, eps)
         except Refusal as refusal:  # of an operation that bounds do not know
             reason = str(refusal)
         seconds += time.perf_counter() - began

@@ -40,12 +40,22 @@ def processor():
     return [*names, platform.processor(), platform.machine()][0] or platform.machine()
 
 
-def interpreter(path, runtime, threads=1):
-    """An interpreter of the file with its tensors allocated; `runtime` is a package of RUNTIMES. Raises Refusal."""
+# The resolvers of ai_edge_litert that run each family of kernels in `certification.requantise`.
+RESOLVERS = {"reference": "BUILTIN_REF", "built_in": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
+
+
+def interpreter(path, runtime, threads=1, family=None):
+    """An interpreter of the file with its tensors allocated. Raises Refusal.
+
+    runtime: a package of RUNTIMES. family: of RESOLVERS; None for the runtime's default.
+    """
     module = tf.lite if runtime == "tensorflow" else importlib.import_module(f"{runtime}.interpreter")
+    more = {}
+    if family:
+        more = {"experimental_op_resolver_type": getattr(module.OpResolverType, RESOLVERS[family])}
     try:
         with quiet():
-            loaded = module.Interpreter(model_path=str(path), num_threads=threads)
+            loaded = module.Interpreter(model_path=str(path), num_threads=threads, **more)
             loaded.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = [*str(error).splitlines(), ""][0]

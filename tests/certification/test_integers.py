@@ -4,23 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_tf.certification import file
 from robust_tf.certification.propagation import propagate
 from robust_tf.certification.requantise import FAMILIES, covering, emulating
+from robust_tf.evaluation.tflite import interpreter
 from robust_tf.export.formats import convert
 from robust_tf.models.channels import ChannelShuffle, ChannelSlice
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
 
-RESOLVERS = {
-    "reference": OpResolverType.BUILTIN_REF,
-    "built_in": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    "xnnpack": OpResolverType.AUTO,
-}
 IMAGES = np.random.default_rng(0).random((40, 10, 8, 3), np.float32)
 
 
@@ -94,13 +89,11 @@ def graph(path):
 
 def run(path, family, stored):
     """The stored scores of stored images, by the kernels of a family."""
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=RESOLVERS[family])
-    interpreter.allocate_tensors()
-    scores = []
+    loaded, scores = interpreter(path, "ai_edge_litert", family=family), []
     for image in stored.astype(np.int8):
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
-        interpreter.invoke()
-        scores.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].copy())
+        loaded.set_tensor(loaded.get_input_details()[0]["index"], image[None])
+        loaded.invoke()
+        scores.append(loaded.get_tensor(loaded.get_output_details()[0]["index"])[0].copy())
     return np.array(scores, np.float64)
 
 

@@ -4,18 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.evaluation.certificates import certified_file
-from robust_tf.evaluation.config import EvaluateConfig
-from robust_tf.evaluation.run import evaluate
 from robust_tf.export.formats import convert
-from robust_tf.flags.declare import parse
 from robust_tf.records.evaluation import Certify, Tflite
 from robust_tf.records.manifest import Manifest
 from robust_tf.records.record import read
-from robust_tf.refusal import Refusal
 
 
 def record_of(run, mode, Record):
@@ -79,46 +74,3 @@ def test_an_interrupted_certificate_goes_on(file, tmp_path):
     assert 0 < whole.certificate.certified < whole.certificate.certified_clean <= whole.correct
     other = certified_file(path, images, labels, 0.0, 10, state_path=state)  # of another radius
     assert other.certificate.certified == whole.certificate.certified_clean
-
-
-def two_inputs():
-    inputs = [keras.Input((28, 28, 1), batch_size=1) for _ in range(2)]
-    net = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(keras.layers.Add()(inputs))))
-    return tf.lite.TFLiteConverter.from_keras_model(net).convert()
-
-
-def dense_net(shape, classes):
-    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(classes)])
-
-
-FOREIGN = {
-    "no model": (lambda: b"no flatbuffer", r"expected a \.tflite file"),
-    "cut off": (lambda: convert(dense_net((28, 28, 1), 10), "float32")[:500], r"expected a \.tflite file"),
-    "other images": (lambda: convert(dense_net((8, 8, 3), 10), "float32"), r"an input of shape \[1, 28, 28, 1\]"),
-    "other classes": (lambda: convert(dense_net((28, 28, 1), 7), "float32"), r"an output of shape \[1, 10\]"),
-    "two inputs": (two_inputs, "expected one input, of shape .*; got 2"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("which", FOREIGN)
-def test_files_that_it_cannot_certify(shared_runs, tmp_path, which):
-    """Refused in one line, before anything is written; the shared runs' fixture looks for changes."""
-    make, said = FOREIGN[which]
-    path = tmp_path / "model.tflite"
-    path.write_bytes(make())
-    with pytest.raises(Refusal, match=said) as refused:
-        certify(shared_runs, f"--file={path}")
-    assert "\n" not in str(refused.value)
-
-
-def test_a_hybrid_file_and_a_radius_beyond_all_pixels(shared_runs):
-    hybrid = shared_runs / "robust" / "export" / "model_dynamic.tflite"
-    with pytest.raises(Refusal, match="int8 weights and float inputs"):
-        certify(shared_runs, f"--file={hybrid}")
-    with pytest.raises(Refusal, match=r"--eps: expected a number or fraction in \[0, 1\]"):
-        certify(shared_runs, "--eps=2")
-
-
-def certify(shared_runs, *flags):
-    words = [f"--workdir={shared_runs / 'robust'}", "--mode=certify", "--num_images=5", *flags]
-    evaluate(parse(EvaluateConfig, words))

@@ -14,7 +14,7 @@ from robust_tf.attacks import AUTOATTACK
 from robust_tf.compression import atmc
 from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
 from robust_tf.data import DATASETS
-from robust_tf.evaluation import MODES
+from robust_tf.evaluation import MODES, certificates
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.modes import ensemble
@@ -24,8 +24,9 @@ from robust_tf.evaluation.modes.quantised import quantised
 from robust_tf.evaluation.modes.tflite import file_signs, files, straight_through
 from robust_tf.evaluation.settings import resolved
 from robust_tf.evaluation.subject import Subject
-from robust_tf.evaluation.tflite import interpreter, scorer, scores
+from robust_tf.evaluation.tflite import installed_runtimes, interpreter, scorer, scores
 from robust_tf.export.formats import convert
+from robust_tf.files import digest
 from robust_tf.flags.declare import parse, read
 from robust_tf.flags.kinds import as_text
 from robust_tf.models.kernels import kernels

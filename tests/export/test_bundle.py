@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from robust_tf.export.bundle import bundle
 from robust_tf.export.formats import convert
+from robust_tf.export.golden import golden, random_images
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def folder(tmp_path):
     (tmp_path / "model_float32.tflite").write_bytes(convert(net, "float32"))
     np.savez(tmp_path / "sample.npz", images=np.zeros((3, 6, 6, 1), np.float32), labels=np.zeros(3, int))
     (tmp_path / "manifest.json").write_text("{}")
+    golden(tmp_path, random_images((6, 6, 1)))
     return tmp_path
 
 
@@ -40,6 +42,7 @@ def test_what_it_holds(folder):
         "README.md",
         "manifest.json",
         "sample.npz",
+        "golden.npz",
     }
     assert {name.removeprefix("my-run/") for name in names} >= kit
     assert bundle(folder, "my-run", ("cat", "dog"), {"pixels": "in [0, 1]"}).read_bytes() == first

@@ -10,11 +10,13 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.commands.export_tflite import work
 from robust_tf.compression import atmc
+from robust_tf.data.digits import load as load_digits
 from robust_tf.export import EXACT, FORMATS, Format, lint
 from robust_tf.export import tflite as export_tflite
 from robust_tf.export.compact import compact
 from robust_tf.export.config import ExportConfig
 from robust_tf.export.formats import convert
+from robust_tf.export.golden import random_images
 from robust_tf.export.tflite import compare
 from robust_tf.flags.declare import parse
 from robust_tf.models import MODELS
@@ -214,6 +216,14 @@ def test_robustness_that_was_lost_is_flagged(tmp_path, monkeypatch, capsys):
     assert manifest.flags == ("float32 loses 0.0% of robust accuracy against the net",)
     assert "warning: float32 loses" in capsys.readouterr().out
     assert (tmp_path / "export" / "bundle.tar.gz").exists()
+    with np.load(tmp_path / "export" / "golden.npz") as stored:
+        np.testing.assert_array_equal(stored["images"], random_images((28, 28, 1)))
+    asked = [*flags, "--formats=float32", "--bundle", "--golden_test_images"]
+    manifest = export_tflite.export(parse(ExportConfig, asked))
+    with np.load(tmp_path / "export" / "golden.npz") as stored:
+        np.testing.assert_array_equal(stored["images"], load_digits("test")[0][:20])
+    with pytest.raises(Refusal, match="--golden_test_images: expected --bundle with it; got none"):
+        parse(ExportConfig, [*flags, "--golden_test_images"])
     assert export_tflite.current(parse(ExportConfig, flags)) == manifest
     shipped = tmp_path / "export" / "model_float32.tflite"
     content = shipped.read_bytes()
