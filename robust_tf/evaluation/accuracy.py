@@ -61,7 +61,8 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
     ball = {"eps": settings.eps if eps is None else eps, "norm": settings.norm, "seed": settings.seed}
     seconds, moved, invalid = dict.fromkeys(attacks, 0.0), dict.fromkeys(attacks, False), dict.fromkeys(attacks, 0)
     chosen = np.flatnonzero(~spared.left_out)
-    progress((len(images) - len(chosen)) * len(attacks))
+    if spared.count:
+        progress(spared.count * len(attacks))
     for start in range(0, len(chosen), settings.batch_size):
         numbers = chosen[start : start + settings.batch_size]
         x, y = pixels(images[numbers]), labels[numbers]

@@ -45,7 +45,7 @@ def test_refusals_of_evaluation(flag, message):
         ("--mode=curve --radii=0.3,2", "--radii: expected a number or fraction in [0, 1] with --norm=linf; got 2"),
         (
             "--mode=curve --eps=0.1",
-            "--eps: expected --mode=attacks|generalise|quantised|tflite|pictures|usefulness with it; got curve",
+            "--eps: expected --mode=attacks|generalise|quantised|tflite|certify|pictures|usefulness with it; got curve",
         ),
         ("--mode=generalise --attacks=pgd", "--attacks: expected --mode=attacks|quantised with it; got generalise"),
         ("--mode=tflite --norm=l2 --eps=1", "--mode=tflite: expected --norm=linf with it; got l2"),

@@ -283,7 +283,7 @@ def test_every_option_of_an_entry_is_a_flag(Config):
         (
             EvaluateConfig,
             "--mode=pictures --batch_size=8",
-            "expected --mode=attacks|curve|minimal|generalise|quantised|tflite with it; got pictures",
+            "expected --mode=attacks|curve|minimal|generalise|quantised|tflite|certify with it; got pictures",
         ),
         (
             TrainConfig,
@@ -357,5 +357,5 @@ def test_options_of_a_net_are_its_keywords(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_options_of_a_data_set(name):
-    own = {"image_size", "grey", "test_fraction", "group_by", "skip_unreadable", "memory"}
+    own = {"image_size", "grey", "test_fraction", "split_seed", "group_by", "skip_unreadable", "memory"}
     assert set(DATASETS[name].options) <= {"data_dir", *(own if DATASETS[name].is_own else ())}

@@ -7,7 +7,7 @@ import pytest
 import vl_convert
 
 from robust_tf.drawing.figures import Missing
-from robust_tf.drawing.words import described, short_names
+from robust_tf.drawing.words import described, percent, short_names
 from robust_tf.evaluation import MODES
 from robust_tf.evaluation.modes.attacks import after_each, by_attack
 from robust_tf.evaluation.modes.minimal import radii_that_fool
@@ -143,7 +143,7 @@ def test_what_each_attack_of_autoattack_sees(run):
         "images that the attacks before it did not break",
         "all images",
     ]
-    assert {row["robust"] for row in rows} == {f"{record.robust_accuracy:.2%}"}
+    assert {row["robust"] for row in rows} == {percent(record.robust_accuracy, record.num_images)}
 
 
 def test_targets_are_named_by_their_folders(run):

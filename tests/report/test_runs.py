@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from robust_tf.drawing.figures import Missing
+from robust_tf.drawing.words import percent
 from robust_tf.records.manifest import LeftOut
 from robust_tf.records.summary import FactorisedLayer, Factors
 from robust_tf.refusal import Refusal
@@ -64,8 +65,9 @@ def test_certified_accuracy_stands_in_the_overview(run):
     other = dataclasses.replace(run.records("curve")[0], certified_eps=0.05, certified_accuracy=0.5, num_images=3)
     run.evaluations["other"] = other
     row, caption = shown(run)
-    assert row["certified"] == f"50.00% at linf eps 0.05, 3 images; 12.50% at linf eps 0.1, {largest:,} images"
-    assert row["certified, held-out images"] == f"12.50% at eps 0.1, {run.summary.num_images:,} images"
+    half, eighth, held_out = (percent(*each) for each in ((0.5, 3), (0.125, largest), (0.125, run.summary.num_images)))
+    assert row["certified"] == f"{half} at linf eps 0.05, 3 images; {eighth} at linf eps 0.1, {largest:,} images"
+    assert row["certified, held-out images"] == f"{held_out} at eps 0.1, {run.summary.num_images:,} images"
     assert "Certified: " in caption
 
 
@@ -82,8 +84,10 @@ def test_no_sign_is_a_result(run):
     figure = flags([run])
     assert not isinstance(figure, Missing)
     assert figure.rows == []
-    assert figure.caption == f"None in the {len(run.evaluations) - 2} evaluations that looked for them."
-    run.evaluations = {stem: each for stem, each in run.evaluations.items() if each.mode in ("pictures", "usefulness")}
+    assert figure.caption == f"None in the {len(run.evaluations) - 3} evaluations that looked for them."
+    run.evaluations = {
+        stem: each for stem, each in run.evaluations.items() if each.mode in ("pictures", "usefulness", "certify")
+    }
     assert flags([run]) == []
 
 
