@@ -97,7 +97,6 @@ def chosen(config, dataset):
         if listing.train and getattr(config, name) != unset:
             raise Refusal(f"--{name}: expected a folder without train/ and test/ with it; got {config.data_dir}")
     paths = listing.train + listing.test + listing.undivided
-    keys = [("film", film) for film in films(paths, config.group_by)] if config.group_by else None
     digests, unreadable = surveyed(config.data_dir, paths, dataset.image_shape[-1])
     console = screen(highlight=False, markup=False)
     if unreadable and not config.skip_unreadable:
@@ -105,10 +104,10 @@ def chosen(config, dataset):
         failed = [f"{path} ({reason})" for path, reason in unreadable.items()]
         raise Refusal(
             f"--data_dir={config.data_dir}: expected readable images; got {len(failed)} unreadable: {named(failed)};"
-            " --skip_unreadable leaves them out"
+            " --skip_unreadable leaves such files out"
         )
     try:
-        files, train, test = divided(config, dataset, listing, digests, dict(zip(paths, keys)) if keys else {})
+        files, train, test = divided(config, dataset, listing, digests)
     except Refusal:
         show_files(console, listing, digests, None, unreadable)
         raise
@@ -117,13 +116,15 @@ def chosen(config, dataset):
     return files
 
 
-def divided(config, dataset, listing, digests, keys):
-    """(OwnImages, training paths, test paths) of the readable files; keys: {path: a key that ties it to others}."""
+def divided(config, dataset, listing, digests):
+    """(OwnImages, training paths, test paths) of the readable files, those of `digests`."""
     if listing.train:
         train, test = (tuple(path for path in side if path in digests) for side in (listing.train, listing.test))
         files = OwnImages(train=train)
     else:
-        tied = [[("pixels", digests[path]), *([keys[path]] if keys else ())] for path in digests]
+        tied = [[("pixels", found)] for found in digests.values()]
+        if config.group_by:
+            tied = [[*keys, ("film", film)] for keys, film in zip(tied, films(tuple(digests), config.group_by))]
         train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.split_seed)
         files = OwnImages(train=train, test=test)
     check_classes_left(config, dataset, train, test)

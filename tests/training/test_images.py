@@ -198,7 +198,8 @@ def test_the_folder_is_shown_before_training(images, capsys):
 
 
 def test_films_stay_together(images):
-    config = parse(TrainConfig, flags(images, r"--group_by=^[a-z]+\d+", "--test_fraction=0.3"))
+    (images / "red" / "unreadable.png").write_text("left out, so that it needs no match")
+    config = parse(TrainConfig, flags(images, r"--group_by=^[a-z]+\d+", "--test_fraction=0.3", "--skip_unreadable"))
     _, files = to_train(config, described("folder", str(images), (9, 8)))
     films = [{path.partition("-")[0] for path in side} for side in (files.train, files.test)]
     assert films[0].isdisjoint(films[1])
