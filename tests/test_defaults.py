@@ -1,9 +1,12 @@
 """With no other flag than the data and the method, every method trains well above chance."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from robust_tf.data import DATASETS
 from robust_tf.flags.declare import parse
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.methods import METHODS
@@ -60,6 +63,17 @@ def test_digits(tmp_path, method):
 def test_a_small_folder_of_colour_images(tmp_path, shapes, method):
     data = ("--dataset=folder", f"--data_dir={shapes}")
     assert clean_accuracy(tmp_path / "run", *data, f"--method={method}") > 0.6  # chance is 0.33
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", TRAINING)
+def test_mnist(tmp_path, monkeypatch, data_dir, method):
+    """Its first 600 images, at its own radius of 0.3: all of them take hours."""
+    whole = DATASETS["mnist"]
+    few = lambda split, data_dir: [part[:600] for part in whole.load(split, data_dir)]
+    monkeypatch.setitem(DATASETS, "mnist", dataclasses.replace(whole, load=few, train_images=600))
+    data = ("--dataset=mnist", f"--data_dir={data_dir}")
+    assert clean_accuracy(tmp_path / "run", *data, f"--method={method}") > 0.5  # chance is 0.1
 
 
 @pytest.mark.slow
