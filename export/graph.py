@@ -56,13 +56,13 @@ class Node:
 def nodes_of(net):
     """The nodes of a functional or sequential net by name, in topological order.
 
-    Raises ValueError where a layer is called twice, or with anything but tensors.
+    Raises ValueError where a layer is called twice, or with anything but tensors and training=False.
     """
     net = keras.Model(net.inputs, net.outputs)  # makes a sequential net functional
     nodes = {}
     for entry in net.get_config()["layers"]:
         layer, calls = net.get_layer(entry["name"]), entry["inbound_nodes"]
-        plain = all(len(source) == 4 and not source[3] for call in calls for source in call)
+        plain = all(len(source) == 4 and source[3] in ({}, {"training": False}) for call in calls for source in call)
         if len(calls) > 1 or not plain:
             raise ValueError(f"expected layers that are called once, with tensors only; got {layer.name}")
         sources = tuple(source[0] for call in calls for source in call)

@@ -1,5 +1,7 @@
 """The smaller net computes the same function, and is as small as the zeros allow."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -197,6 +199,22 @@ def test_layers_it_does_not_know_keep_all_channels():
     small = compact(net)
     assert sizes(small) == [4, 2]
     same_function(net, small, np.random.default_rng(0).random((4, 6, 6, 2)))
+
+
+def test_layers_that_never_train_are_as_others():
+    """Batch norm and dropout that are called with training=False, as imported nets have them."""
+    first = layers.Conv2D(3, 3, name="first")
+    norm, drop = (partial(layer, training=False) for layer in (layers.BatchNormalization(), layers.Dropout(0.5)))
+    net = net_of((6, 6, 2), first, norm, drop, layers.Conv2D(2, 1))
+    first.kernel.assign(first.kernel * (0, 1, 1))
+    small = compact(net)
+    assert sizes(small) == [2, 2]
+    same_function(net, small, np.random.default_rng(0).random((4, 6, 6, 2)))
+
+
+def test_a_layer_that_trains_always_is_refused():
+    with pytest.raises(ValueError, match="with tensors only; got drops"):
+        compact(net_of((6, 6, 2), lambda x: layers.Dropout(0.5, name="drops")(x, training=True), layers.Conv2D(2, 1)))
 
 
 def test_a_layer_that_is_called_twice_is_refused():

@@ -13,6 +13,7 @@ from robust_tf.refusal import Refusal
 GENERATED = ("image", "input_scaling", "bgr")  # layers that a converted net may have beside those of the file
 PARTS = ("activation", "depthwise", "subsampled")  # layers that a layer may become beside one of its own name
 CONTAINERS = ("Functional", "Sequential", "Model")
+DROPOUT = ("Dropout", "SpatialDropout2D")
 UNMARKED = ("InputLayer", "SpatialDropout2D", "RandomTranslation")  # layers whose configuration lacks "trainable"
 
 
@@ -115,7 +116,8 @@ def _refs(values):
 
 
 def _layer(values, source, trainable):
-    kind, calls = values["class_name"].rpartition(">")[2], [_call(node) for node in values.get("inbound_nodes", ())]
+    kind = values["class_name"].rpartition(">")[2]
+    calls = [_call(node, kind) for node in values.get("inbound_nodes", ())]
     if kind in CONTAINERS:
         return _net({**values, "class_name": kind}, source, trainable, calls)
     config = values["config"]
@@ -128,10 +130,12 @@ def _layer(values, source, trainable):
     return Layer(name, kind, config, calls, trainable and config.get("trainable", True))
 
 
-def _call(node):
-    """(arguments, keyword arguments) of a call of a layer, with Refs."""
+def _call(node, kind):
+    """(arguments, keyword arguments) of a call of a layer of that kind, with Refs."""
     if isinstance(node, dict) and "args" in node:  # Keras 3
         args, kwargs = _with_refs(node["args"]), _with_refs(node["kwargs"])
+        if kind in DROPOUT and kwargs.get("training") is False:
+            del kwargs["training"]  # Keras 3 writes this default wherever the argument is not given
         return (args, kwargs) if args or "inputs" not in kwargs else ([kwargs.pop("inputs")], kwargs)
     parts = _refs(node)
     given = {}

@@ -120,6 +120,25 @@ def test_operations_that_keras_3_cannot_read_back(versions, tmp_path, name):
         equal_source(tmp_path / "net.h5", SHAPE)
 
 
+@pytest.mark.parametrize(("version", "layer"), [(2, "Dropout"), (3, "Dropout"), (3, "SpatialDropout2D")])
+def test_dropout_drops_in_training(versions, tmp_path, version, layer):
+    """Keras 3 writes training=False for each dropout; only that of a net around it, or in Keras 2, says something."""
+    keras = versions[version]
+    dropout = getattr(keras.layers, layer)(0.5)
+
+    def drops(net, name):
+        net.save(tmp_path / name)
+        ours, x = converted(read(tmp_path / name), SHAPE), images(SHAPE, (1.0,))
+        return not np.array_equal(ours(x, training=True), ours(x, training=False))
+
+    net = net_with(keras, dropout)
+    assert drops(net, "net.keras")
+    image = keras.Input(SHAPE)
+    assert not drops(keras.Model(image, net(image, training=False)), "around.keras")
+    if version == 2:
+        assert not drops(net_with(keras, lambda x: keras.layers.Dropout(0.5)(x, training=False)), "fixed.keras")
+
+
 def test_dropout_of_channels_in_an_h5_file_of_keras_3(versions, tmp_path):
     """Its configuration looks like that of an operation."""
     check_converted(net_with(versions[3], versions[3].layers.SpatialDropout2D(0.3)), tmp_path / "net.h5")
