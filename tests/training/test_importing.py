@@ -99,6 +99,7 @@ def test_of_scalings_that_score_alike_the_most_likely_is_taken():
         choose(net, ["0..1", "0..255"], images, np.arange(100) % 3), "auto", tuple("abc"), None
     )
     assert "0..1 is taken, as none is better than guessing" in said
+    assert choose(net, ["0..1", "0..255"], images, np.arange(100) % 3, "0..255").scaling == "0..255"  # its own layer
     assert "warning: the net is no better than guessing" in warning
 
 

@@ -53,7 +53,7 @@ def choose(net, names, images, labels, declared=None):
       net: Keras net, pixels as it expects them -> logits.
       images, labels: uint8 training images, of which up to IMAGES are used.
       declared: the scaling that the net's first layer needs, if that says it; preferred where accuracies are equal
-        within `margin`; otherwise the least cross-entropy is.
+        within `margin`, or none is better than guessing; otherwise the least cross-entropy is.
     """
     every = max(1, len(images) // IMAGES)
     images, labels = images[::every][:IMAGES], np.asarray(labels)[::every][:IMAGES]
@@ -72,12 +72,13 @@ def choose(net, names, images, labels, declared=None):
     best = max(scores, key=scores.get)
     alike = tuple(name for name in names if scores[name] >= scores[best] - margin(n))
     # Rectified nets classify nearly the same at every scale, but are certain of their errors at a wrong one.
-    if declared in alike:
+    guesses = scores[best] <= chance(K, n)
+    if declared in alike or (declared in names and guesses):
         preferred, reason = declared, FIRST_LAYER
-    elif scores[best] > chance(K, n):
-        preferred, reason = min(alike, key=losses.get), "as its cross-entropy is least"
-    else:
+    elif guesses:
         preferred, reason = names[0], "as none is better than guessing"
+    else:
+        preferred, reason = min(alike, key=losses.get), "as its cross-entropy is least"
     return Choice(preferred, accuracies, n, alike, reason, orders[preferred], K)
 
 
