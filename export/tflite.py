@@ -30,7 +30,7 @@ from robust_tf.models.load import load_net
 from robust_tf.records.manifest import Compared, ExportedFile, LeftOut, Manifest, TransferAttack
 from robust_tf.records.record import read, write
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar, screen
+from robust_tf.terminal import number_of, progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 REPRESENTATIVE = 200  # training images that determine the ranges of int8
@@ -176,7 +176,9 @@ def export_net(net, path, name, images):
         replace(path, write_checked)
     except (*FAILURES, OSError) as error:
         few = FORMATS[name].ranges and len(images) < REPRESENTATIVE
-        hint = f" (its ranges come from {len(images)} images; up to {REPRESENTATIVE} are used)" if few else ""
+        hint = (
+            f" (its ranges come from {number_of(len(images), 'image')}; up to {REPRESENTATIVE} are used)" if few else ""
+        )
         raise Refusal(
             f"{path}: expected a file of format {name} that agrees with the net on the images; got none:"
             f" {in_one_line(error)}{hint}"
@@ -301,9 +303,9 @@ def show(manifest, folder):
     table = Table(
         Column("format", no_wrap=True), "bytes", "gzip", "clean", "under PGD*", *["certified*"] * certifies, "agrees",
         "|diff|",
-        title=f"{folder}: {manifest.num_images:,} test images",
-        caption=f"* at {attack.norm} eps {attack.eps:g}, {attack.num_images:,} images; PGD of {attack.steps} steps on"
-        " the Keras net" + "; certified from the file's bytes, for all kernels" * certifies,
+        title=f"{folder}: {number_of(manifest.num_images, 'test image')}",
+        caption=f"* at {attack.norm} eps {attack.eps:g}, {number_of(attack.num_images, 'image')}; PGD of {attack.steps}"
+        " steps on the Keras net" + "; certified from the file's bytes, for all kernels" * certifies,
     )  # fmt: skip
     for file in manifest.files:
         shares = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy)]

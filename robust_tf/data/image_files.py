@@ -8,7 +8,7 @@ import psutil
 from robust_tf.data.decode import read_all
 from robust_tf.data.folder import class_of
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import named, progress_bar
+from robust_tf.terminal import named, number_of, progress_bar
 
 GIB = 2**30
 
@@ -57,7 +57,8 @@ def load(split, data_dir, files, class_names, image_size, channels):
     listed = getattr(files, split)
     if gone := missing(listed, data_dir):
         raise Refusal(
-            f"--data_dir={data_dir}: expected the {len(listed)} {split} files of the run; got none at {named(gone)}"
+            f"--data_dir={data_dir}: expected the {number_of(len(listed), f'{split} file')} of the run; got none at"
+            f" {named(gone)}"
         )
     if strange := sorted(set(map(class_of, listed)) - set(class_names)):
         raise Refusal(f"--data_dir={data_dir}: expected files of the classes {named(class_names)}; got {strange[0]}")

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import PurePath
 
 from robust_tf.records.interval import interval
+from robust_tf.terminal import number_of
 
 
 def percent(fraction, count=None):
@@ -33,7 +34,7 @@ def described(record):
         f"{record.restarts} restarts" if (record.restarts or 1) > 1 else "",
         f"{record.queries:,} queries" if record.queries else "",
         *(f"{name} {value}" for name, value in further.items()),
-        f"{record.num_images:,} images",
+        number_of(record.num_images, "image"),
     )
     return f"{', '.join(record.attacks)}{f' ({kind})' if kind else ''}; {', '.join(filter(None, settings))}"
 

@@ -15,6 +15,7 @@ from robust_tf.attacks.square import square
 from robust_tf.data.pixels import pixels
 from robust_tf.evaluation.accuracy import admitted, correct
 from robust_tf.models.own import are_probabilities
+from robust_tf.terminal import number_of
 
 IMAGES = 200  # for the quick checks
 PGD_STEPS = 20
@@ -79,7 +80,7 @@ def stronger(name, before, after):
 def not_images(invalid):
     """The sign that an attack made images that are not finite."""
     return [
-        f"{name} made {count} images that are not finite, as are the net's gradients; they count as not broken"
+        f"{name} made {number_of(count, 'image')} not finite, as are the net's gradients: counted as not broken"
         for name, count in invalid.items()
         if count
     ]

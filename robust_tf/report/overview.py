@@ -10,6 +10,7 @@ from robust_tf.evaluation import MODES
 from robust_tf.flags.kinds import as_text
 from robust_tf.report.printed import beside_printed
 from robust_tf.report.strictest import strictest
+from robust_tf.terminal import number_of
 from robust_tf.training.config import TrainConfig
 
 PACKAGES = (
@@ -68,7 +69,7 @@ def certified(run):
         if record.certified_accuracy is not None:
             ball = f"{record.norm} eps {record.certified_eps:.4g}"
             share = percent(record.certified_accuracy, record.num_images)
-            found[ball] = f"{share} at {ball}, {record.num_images:,} images"
+            found[ball] = f"{share} at {ball}, {number_of(record.num_images, 'image')}"
     return "; ".join(found.values())
 
 
@@ -76,7 +77,7 @@ def certified_in_training(summary):
     if summary is None or summary.certified_accuracy is None:
         return ""
     share = percent(summary.certified_accuracy, summary.num_images)
-    return f"{share} at eps {summary.eps:.4g}, {summary.num_images:,} images"
+    return f"{share} at eps {summary.eps:.4g}, {number_of(summary.num_images, 'image')}"
 
 
 def flags(runs):

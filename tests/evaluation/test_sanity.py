@@ -38,7 +38,8 @@ def test_attacks_that_move_nothing_or_make_no_images():
     assert "pgd changed no pixel" in flags_after(moved=False, pgd=900)[0]
     assert flags_after(moved=False, fab=900) == []  # it leaves what it cannot break as it is
     assert flags_after(moved=False, eps=0.0, pgd=900) == []
-    assert "pgd made 3 images that are not finite" in flags_after(invalid=3, pgd=900)[0]
+    assert "pgd made 1 image not finite" in flags_after(invalid=1, pgd=900)[0]
+    assert "pgd made 3 images not finite, as are the net's gradients" in flags_after(invalid=3, pgd=900)[0]
 
 
 def test_nothing_suspicious():

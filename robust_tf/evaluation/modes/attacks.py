@@ -90,7 +90,7 @@ def settings_in_words(record):
 def show(record, console):
     table = Table(
         "under", "accuracy", "seconds",
-        title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm} eps {record.eps:g}",
         caption=caption(record),
     )  # fmt: skip
     table.add_row("no attack", percent(record.clean_accuracy, record.num_images), "")

@@ -14,7 +14,7 @@ from robust_tf.drawing.words import number, percent
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.certificates import certified_file
 from robust_tf.evaluation.modes.tflite import files
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 from robust_tf.tflite.graph import Graph
 
 
@@ -48,7 +48,7 @@ def measure(subject, config, record_path):
 def show(record, console):
     table = Table(
         "file", "bytes", "correct", "certified at eps 0", f"certified at eps {record.eps:g}", "seconds",
-        title=f"{record.num_images:,} test images",
+        title=number_of(record.num_images, "test image"),
         caption=f"certified: for every image within eps, on the {', '.join(record.families)} kernels and any that round"
         f" as they do; correct: with {record.runtime} on {record.cpu}",
     )  # fmt: skip

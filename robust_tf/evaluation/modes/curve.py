@@ -9,7 +9,7 @@ from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.sanity import rising, sanity_flags
 from robust_tf.evaluation.sparing import spared
 from robust_tf.records.evaluation import CurvePoint
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 
 def measure(subject, config, record_path):
@@ -49,7 +49,7 @@ def proven_at(subject, eps, config):
 def show(record, console):
     table = Table(
         "eps", "accuracy",
-        title=f"{record.num_images:,} test images, {record.norm}, PGD-{record.steps}",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm}, PGD-{record.steps}",
         caption=f"restarts {record.restarts}, seed {record.seed}, {record.seconds:.0f} s",
     )  # fmt: skip
     table.add_row("0", percent(record.clean_accuracy, record.num_images))

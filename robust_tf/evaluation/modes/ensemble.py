@@ -21,7 +21,7 @@ from robust_tf.evaluation.accuracy import correct, crafted
 from robust_tf.evaluation.sanity import NOISE
 from robust_tf.evaluation.subject import load_other
 from robust_tf.records.evaluation import CraftedOn
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 CRAFTED_BY = {"pgd": "crafted_on", "cw_linf": "crafted_on_by_cw"}  # field of the record for each attack
 
@@ -84,7 +84,7 @@ def show(record, console):
     by = {attack: accuracy for attack, accuracy in by.items() if accuracy}
     table = Table(
         "accuracy of the ensemble on images", *by,
-        title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}, {record.steps} steps",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm} eps {record.eps:g}, {record.steps} steps",
         caption=f"alpha {record.alpha:g}, restarts {record.restarts}, seed {record.seed},"
         f" {record.seconds:.0f} s",
     )  # fmt: skip

@@ -12,7 +12,7 @@ from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import correct, crafted
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 SHOWN = ("fgsm", "ifgsm", "wrm")
 
@@ -47,7 +47,7 @@ def measure(subject, config, record_path):
 def show(record, console):
     table = Table(
         "under", "accuracy", "mean L-inf", "mean L2", "seconds",
-        title=f"{record.num_images:,} test images; fgsm, ifgsm: {record.norm} eps {record.eps:g}",
+        title=f"{number_of(record.num_images, 'test image')}; fgsm, ifgsm: {record.norm} eps {record.eps:g}",
         caption=f"ifgsm: steps {record.steps}, alpha {record.alpha:g}; wrm: loss weight {record.loss_weight:g},"
         f" deviation {record.deviation:g}, steps {record.wrm_steps}",
     )  # fmt: skip

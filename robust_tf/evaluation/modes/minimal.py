@@ -13,7 +13,7 @@ from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import BELOW, COLOURS, HEIGHT, WIDTH, Figure, Missing
 from robust_tf.files import write_arrays
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 
 def measure(subject, config, record_path):
@@ -119,7 +119,7 @@ def quantile(least, q):
 def show(record, console):
     table = Table(
         "fraction of the images", "fooled within",
-        title=f"{record.num_images:,} test images, {record.norm}, PGD-{record.steps}",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm}, PGD-{record.steps}",
         caption=f"restarts {record.restarts}, bisections {record.bisections}, seed {record.seed},"
         f" {record.seconds:.0f} s",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from robust_tf.evaluation.sanity import sanity_flags
 from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
 from robust_tf.records.evaluation import QuantisedNet
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 
 def measure(subject, config, record_path):
@@ -78,7 +78,7 @@ def with_8_bit_kernels(net, quantiser):
 def show(record, console):
     table = Table(
         "kernels", "non-zero", "clean", *record.attacks, "the worst for each image", "seconds",
-        title=f"{record.num_images:,} test images, {record.norm} eps {record.eps:g}",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm} eps {record.eps:g}",
         caption=f"{settings_in_words(record)}, seed {record.seed}",
     )  # fmt: skip
     for name, found in record.nets.items():

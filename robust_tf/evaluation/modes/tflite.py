@@ -26,7 +26,7 @@ from robust_tf.records.evaluation import FileOutcome
 from robust_tf.records.manifest import Manifest
 from robust_tf.records.record import read
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import progress_bar, sequence_progress
+from robust_tf.terminal import number_of, progress_bar, sequence_progress
 
 # A larger mean difference between the scores of a file and of the float net, as a fraction of the latter, is a sign;
 # int8 files differ by a few percent.
@@ -123,7 +123,7 @@ def show(record, console):
     for name, found in record.files.items():
         table = Table(
             "after", "accuracy", "seconds",
-            title=f"{name}: {record.num_images:,} test images, {record.norm} eps {record.eps:g}",
+            title=f"{name}: {number_of(record.num_images, 'test image')}, {record.norm} eps {record.eps:g}",
             caption=f"steps {record.steps}, alpha {record.alpha:g}, restarts {record.restarts}, queries"
             f" {record.queries}, seed {record.seed}; each attack on the images still classified correctly",
         )  # fmt: skip

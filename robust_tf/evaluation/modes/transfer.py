@@ -10,7 +10,7 @@ from robust_tf.drawing.figures import Figure, Missing, lines
 from robust_tf.drawing.words import numbered, percent, short_names
 from robust_tf.evaluation.accuracy import correct, crafted
 from robust_tf.evaluation.subject import load_other
-from robust_tf.terminal import progress_bar
+from robust_tf.terminal import number_of, progress_bar
 
 
 def measure(subject, config, record_path):
@@ -50,7 +50,7 @@ def accuracies(judges, subject, config, eps, progress=lambda done: None):
 def show(record, console):
     table = Table(
         Column("classified by", overflow="fold"), "eps 0", *(f"{eps:g}" for eps in record.radii),
-        title=f"{record.num_images:,} test images, {record.norm}, PGD-{record.steps} on this run's net",
+        title=f"{number_of(record.num_images, 'test image')}, {record.norm}, PGD-{record.steps} on this run's net",
         caption=f"restarts {record.restarts}, seed {record.seed}, {record.seconds:.0f} s",
     )  # fmt: skip
     for name, found in record.matrix.items():
