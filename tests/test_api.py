@@ -212,7 +212,6 @@ MISTAKES = {
     "no images": (lambda n, x, y: api.certify(n, x[:0], y[:0], 0.1), "x: expected at least one image; got none"),
     "formats": (lambda n, x, y: api.export_tflite(n, "a.tflite", images=x, format=["int8"]), "format: expected one of"),
     "version": (lambda n, x, y: api.autoattack(n, x, y, 0.1, version="standrad"), "did you mean standard?"),
-    "classes": (lambda n, x, y: api.autoattack(lambda x: x[:, :3, 0, 0], x, y, 0.1), "a net of at least 4 classes"),
     "gradient": (lambda n, x, y: api.autoattack(no_gradient, x, y, 0.1), "net: expected logits with a gradient"),
     "numpy": (
         lambda n, x, y: api.autoattack(lambda x: np.asarray(x)[:, :, 0, 0], x, y, 0.1),

@@ -58,7 +58,9 @@ def in_float64(net):
     return twin
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "mobilenet_v1")) for name in NETS]
+)
 def test_every_form_of_the_net_is_inside_at_eps_0(name):
     """Where the bounds have no width but their allowance for rounding: without it they are exceeded."""
     net = NETS[name]()
