@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.attacks.pgd import pgd
-from robust_tf.certification.bounds import check_bounded
+from robust_tf.certification.certified import certifiable
 from robust_tf.compression import atmc
 from robust_tf.data.image_files import in_memory
 from robust_tf.data.pixels import mapped, pixels
@@ -80,7 +80,7 @@ def export(config):
     x_adv, y_adv = adversarial_images(logits_fn, pixels(images[: config.attack_images]), y, attack, config)
 
     write_arrays(folder / "sample.npz", images=pixels(images[:SAMPLE]).numpy(), labels=y[:SAMPLE])
-    exported, left_out, certifies = [], [], run.config.norm == "linf" and bounded(net)
+    exported, left_out, certifies = [], [], certifiable(net, run.config.norm)
     with progress_bar() as progress:
         task = progress.add_task("exporting", total=len(config.formats), unit="formats")
         nets, no_compact = sources(run, net, any(FORMATS[name].compact for name in config.formats))
@@ -244,15 +244,6 @@ def in_one_line(error):
 def compactable(run, net):
     """The net for `compact`: an ATMC run's factorised one, as `compact` merges factors where that saves operations."""
     return atmc.halved(load_net(run.factorised_path)) if run.factorised_path.exists() else net
-
-
-def bounded(net):
-    """Whether interval bounds support the net at all."""
-    try:
-        check_bounded(net)
-    except Refusal:
-        return False
-    return True
 
 
 def size(net):

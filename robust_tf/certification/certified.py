@@ -9,6 +9,15 @@ from robust_tf.models.fast import training_form
 from robust_tf.refusal import Refusal
 
 
+def certifiable(net, norm):
+    """Whether the bounds support the norm and all layers of the net."""
+    try:
+        check_bounded(net)
+    except Refusal:
+        return False
+    return norm == "linf"
+
+
 def certified(net, images, labels, eps, norm, batch_size=500):
     """Which images are proven to be classified correctly within eps, bool [N].
 
@@ -21,11 +30,7 @@ def certified(net, images, labels, eps, norm, batch_size=500):
       eps, norm: radius and norm of the ball, eps in pixels of [0, 1].
       batch_size: images at once.
     """
-    if norm != "linf":
-        return None
-    try:
-        check_bounded(net)
-    except Refusal:
+    if not certifiable(net, norm):
         return None
     fast = training_form(net)
     worst = tf.function(lambda x, y: worst_logits(fast, x, y, eps, UNIT))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
 from robust_tf.attacks.seeds import of_images
-from robust_tf.data.pixels import in_batches, pixels
+from robust_tf.data.pixels import pixels
 from robust_tf.evaluation.sparing import nobody
 from robust_tf.models.fast import inference_form
 
@@ -56,7 +56,7 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
       Attacked.
     """
     spared = spared or nobody(len(images))
-    clean = [correct(logits_fn, x, y) for _, x, y in in_batches(images, labels, settings.batch_size)]
+    clean = np.ones(len(images), bool)  # spared images are proven to be classified correctly
     survived = {name: np.ones(len(images), bool) for name in attacks}
     ball = {"eps": settings.eps if eps is None else eps, "norm": settings.norm, "seed": settings.seed}
     seconds, moved, invalid = dict.fromkeys(attacks, 0.0), dict.fromkeys(attacks, False), dict.fromkeys(attacks, 0)
@@ -66,6 +66,7 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
     for start in range(0, len(chosen), settings.batch_size):
         numbers = chosen[start : start + settings.batch_size]
         x, y = pixels(images[numbers]), labels[numbers]
+        clean[numbers] = correct(logits_fn, x, y)
         for name in attacks:
             began = time.perf_counter()
             x_adv, bad = admitted(x, crafted(name, logits_fn, x, y, settings, numbers=numbers, **ball))
@@ -75,7 +76,7 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
             invalid[name] += bad
             spared.check(name, numbers, survived[name][numbers])
             progress(len(x))
-    return Attacked(np.concatenate(clean), survived, seconds, moved, invalid)
+    return Attacked(clean, survived, seconds, moved, invalid)
 
 
 def admitted(x, x_adv):

@@ -80,5 +80,5 @@ def restored(state_path, identity):
             if str(state["of"]) == identity:
                 return state["found"], float(state["seconds"])
     except (TypeError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass
+        pass  # nothing is lost but the time of the images that were done
     return np.zeros((4, 0), bool), 0.0
