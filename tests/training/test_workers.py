@@ -103,9 +103,8 @@ def epochs(workdir):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    "name", ["admm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("atmc", "batch norm"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, name):
     """To rounding, after the same command has gone on where the failure broke it off."""
     flags = [*FLAGS, *RUNS[name]]
@@ -116,13 +115,25 @@ def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, n
     assert len(epochs(tmp_path / "two")) == 1
     assert together(theirs) == [(0, f"trained: {tmp_path}/two"), (0, "trained: the first worker has the run directory")]
 
+    same_training(tmp_path, flags, exact_support=name != "batch norm")
+
+
+def test_two_workers_take_the_steps_of_one_device(tmp_path):
+    flags = [*FLAGS, "--width=0.2", "--ratio=0.3", "--method=ap", "--pretrain_epochs=0", "--epochs=1"]
+    ended = together([f"--workdir={tmp_path}/two", "--distribution=multiworker", *flags])
+    assert ended == [(0, f"trained: {tmp_path}/two"), (0, "trained: the first worker has the run directory")]
+    same_training(tmp_path, flags)
+
+
+def same_training(tmp_path, flags, exact_support=True):
+    """The run of one device ends in the weights and figures of the workers' run in tmp_path/two."""
     alone = train(parse(TrainConfig, [f"--workdir={tmp_path}/one", *flags])).path
     nets = [load_net(path / "model.keras").get_weights() for path in (alone, tmp_path / "two")]
     size = max(np.abs(w).max() for w in nets[0])
     assert size > 0.1
     for one, other in zip(*nets):
         np.testing.assert_allclose(one, other, atol=1e-4 * size)
-        assert name == "batch norm" or ((one != 0) == (other != 0)).all()
+        assert not exact_support or ((one != 0) == (other != 0)).all()
     for one, other in zip(epochs(alone), epochs(tmp_path / "two"), strict=True):
         for figure in ("val_accuracy", "val_robust_accuracy", "val_adversarial_loss"):
             assert float(one[figure]) == pytest.approx(float(other[figure]), abs=1e-3)
