@@ -34,7 +34,7 @@ def described(record):
         f"{record.restarts} restarts" if (record.restarts or 1) > 1 else "",
         f"{record.queries:,} queries" if record.queries else "",
         *(f"{name} {value}" for name, value in further.items()),
-        number_of(record.num_images, "image"),
+        number_of(record.num_images, "image") + (" drawn at random" if record.sample else ""),
     )
     return f"{', '.join(record.attacks)}{f' ({kind})' if kind else ''}; {', '.join(filter(None, settings))}"
 

@@ -48,7 +48,7 @@ MODES = {
         "attacks",
         "Attacks",
         summary="accuracy under each attack, and under the worst of them for each image",
-        options=("attacks", "eps", "batch_size", "skip_certified"),
+        options=("attacks", "eps", "margin", "time_limit", "batch_size", "skip_certified"),
         certifies=True,
     ),
     "curve": mode(

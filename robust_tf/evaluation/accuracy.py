@@ -39,8 +39,31 @@ class Attacked(NamedTuple):
     moved: dict
     invalid: dict
 
+    @property
+    def robust(self):
+        """Which images are classified correctly without attack and under each attack, bool [N]."""
+        return np.logical_and.reduce([self.clean, *self.survived.values()])
 
-def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=None, progress=lambda done: None):
+    @property
+    def total_seconds(self):
+        return sum(self.seconds.values())
+
+    @staticmethod
+    def joined(parts):
+        """The Attacked of the images of all parts, in their order; the attacks are the same."""
+        names = parts[0].survived
+        return Attacked(
+            np.concatenate([part.clean for part in parts]),
+            {name: np.concatenate([part.survived[name] for part in parts]) for name in names},
+            {name: sum(part.seconds[name] for part in parts) for name in names},
+            {name: any(part.moved[name] for part in parts) for name in names},
+            {name: sum(part.invalid[name] for part in parts) for name in names},
+        )
+
+
+def attacked(
+    logits_fn, images, labels, attacks, settings, *, eps=None, spared=None, among=None, progress=lambda done: None
+):
     """Runs all attacks on all images, but for those that are spared: these survive.
 
     Args:
@@ -50,19 +73,21 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
       settings: a resolved EvaluateConfig, with the options of the attacks.
       eps: radius; None for settings.eps.
       spared: None or a `sparing.Spared` of these images at this radius.
+      among: None or the numbers of the images that are attacked, int [n]; the results are theirs, in that order.
       progress: called with the number of images after each batch of each attack.
 
     Returns:
       Attacked.
     """
     spared = spared or nobody(len(images))
+    among = np.arange(len(images)) if among is None else among
     clean = np.ones(len(images), bool)  # spared images are proven to be classified correctly
     survived = {name: np.ones(len(images), bool) for name in attacks}
     ball = {"eps": settings.eps if eps is None else eps, "norm": settings.norm, "seed": settings.seed}
     seconds, moved, invalid = dict.fromkeys(attacks, 0.0), dict.fromkeys(attacks, False), dict.fromkeys(attacks, 0)
-    chosen = np.flatnonzero(~spared.left_out)
-    if spared.count:
-        progress(spared.count * len(attacks))
+    chosen = among[~spared.left_out[among]]
+    if skipped := len(among) - len(chosen):
+        progress(skipped * len(attacks))
     for start in range(0, len(chosen), settings.batch_size):
         numbers = chosen[start : start + settings.batch_size]
         x, y = pixels(images[numbers]), labels[numbers]
@@ -76,7 +101,8 @@ def attacked(logits_fn, images, labels, attacks, settings, *, eps=None, spared=N
             invalid[name] += bad
             spared.check(name, numbers, survived[name][numbers])
             progress(len(x))
-    return Attacked(clean, survived, seconds, moved, invalid)
+    survived = {name: kept[among] for name, kept in survived.items()}
+    return Attacked(clean[among], survived, seconds, moved, invalid)
 
 
 def admitted(x, x_adv):

@@ -9,7 +9,7 @@ from robust_tf.evaluation.requirements import ESTIMATE, REQUIREMENTS
 from robust_tf.evaluation.requirements import check as check_requirements
 from robust_tf.evaluation.settings import check_attacks
 from robust_tf.flags.declare import flag
-from robust_tf.flags.kinds import EPS, RADII, SWITCH, TEXT, listed, one_of, real, whole
+from robust_tf.flags.kinds import DURATION, EPS, RADII, SWITCH, TEXT, listed, one_of, real, whole
 from robust_tf.flags.meaning import meant
 from robust_tf.refusal import Refusal
 
@@ -67,6 +67,18 @@ class EvaluateConfig:
         None,
         "number of test images, from the first; default: all, "
         + ", ".join(f"{mode.images} ({name})" for name, mode in MODES.items() if mode.images),
+    )
+    margin: float = flag(
+        real(0, 0.5, above=True),
+        None,
+        "half the width of the 95 % interval of robust accuracy at which the evaluation ends, such as 0.01; test images"
+        " are then drawn at random, and a look after 20, 50, 100, 200, ... of them decides",
+    )
+    time_limit: float = flag(
+        DURATION,
+        None,
+        "time for the attacks, such as 10m: test images are drawn as with --margin, as many as finish all attacks in"
+        " this time, but at least 20",
     )
     batch_size: int = flag(whole(1), "500", "images attacked at once; it changes no result")
     require: tuple = flag(

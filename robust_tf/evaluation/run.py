@@ -42,13 +42,19 @@ def evaluate(config):
     if names := on_margin(config, subject.net.output_shape[-1]):
         record = dataclasses.replace(record, on_margin=names)
     if proven is not None:
-        record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=float(proven.mean()))
+        record = dataclasses.replace(record, certified_eps=eps, certified_accuracy=certified_share(proven, record))
     record = dataclasses.replace(record, intervals=intervals(record))
     write(path, record)
     for state in folder.glob(f"{path.stem}.*state.npz"):  # of interrupted evaluations
         state.unlink()
     show(record, path)
     return path
+
+
+def certified_share(proven, record):
+    """The certified accuracy of the record's images."""
+    sample = getattr(record, "sample", None)
+    return float((proven if sample is None else proven[list(sample)]).mean())
 
 
 def predicted(subject):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from robust_tf.attacks.seeds import of_images
-from robust_tf.data.pixels import in_batches, pixels
+from robust_tf.data.pixels import pixels
 from robust_tf.evaluation.accuracy import admitted, correct
 from robust_tf.evaluation.sparing import nobody
 from robust_tf.files import write_arrays
@@ -43,6 +43,21 @@ class Sequence(NamedTuple):
     seconds: np.ndarray
     invalid: np.ndarray
 
+    @property
+    def robust(self):
+        """Which images are classified correctly without attack and after all attacks, bool [N]."""
+        return self.survived.all(0)
+
+    @property
+    def total_seconds(self):
+        return float(self.seconds.sum())
+
+    @staticmethod
+    def joined(parts):
+        """The Sequence of the images of all parts, in their order; the attacks are the same."""
+        sums = (sum(getattr(part, name) for part in parts) for name in ("seconds", "invalid"))
+        return Sequence(np.concatenate([part.survived for part in parts], 1), *sums)
+
 
 def in_sequence(
     judge,
@@ -54,6 +69,7 @@ def in_sequence(
     batch_size,
     individually=False,
     spared=None,
+    among=None,
     state_path=None,
     identity="",
     progress=None,
@@ -69,6 +85,7 @@ def in_sequence(
       batch_size: images attacked at once; it changes no result.
       individually: every attack sees all images that are classified correctly without attack.
       spared: None or a `sparing.Spared` of these images: no attack sees those that are left out, and they survive.
+      among: None or the numbers of the images that are attacked, int [n]; the results are theirs, in that order.
       state_path: None or a path (.npz) that is rewritten after each batch; the caller removes it once the record is
         saved.
       identity: text that identifies the evaluation; a state of another one is refused.
@@ -81,10 +98,13 @@ def in_sequence(
     """
     spared = spared or nobody(len(images))
     identity += spared.digest
+    among = np.arange(len(images)) if among is None else among
     survived, seconds, invalid, current, done_before = _restored(state_path, identity, len(images), len(attacks))
     if survived is None:
-        kept = [correct(judge, x, y) for _, x, y in in_batches(images, labels, batch_size)]
-        survived = np.repeat(np.concatenate(kept)[None], 1 + len(attacks), 0)
+        survived = np.zeros((1 + len(attacks), len(images)), bool)
+        for start in range(0, len(among), batch_size):
+            batch = among[start : start + batch_size]
+            survived[:, batch] = correct(judge, pixels(images[batch]), labels[batch])
     for number, attack in enumerate(attacks, 1):
         if number < current:
             continue
@@ -94,7 +114,7 @@ def in_sequence(
             survived[number] = before
         chosen = np.flatnonzero(before & ~spared.left_out)
         if progress:
-            progress(attack.name, begin, len(chosen), float(survived[number].mean()))
+            progress(attack.name, begin, len(chosen), float(survived[number, among].mean()))
         for start in range(begin, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
             began = time.perf_counter()
@@ -113,8 +133,8 @@ def in_sequence(
                 state |= {"step": number, "done": done, "of": identity}
                 write_arrays(state_path, **state)
             if progress:
-                progress(attack.name, done, len(chosen), float(survived[number].mean()))
-    return Sequence(survived, seconds, invalid)
+                progress(attack.name, done, len(chosen), float(survived[number, among].mean()))
+    return Sequence(survived[:, among], seconds, invalid)
 
 
 def broken_by(survived):

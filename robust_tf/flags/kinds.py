@@ -97,6 +97,15 @@ def image_size(least, most):
     return Kind(expected, read, lambda size: "x".join(map(str, size)))
 
 
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def duration(text):
+    """ "90s", "10m", "1.5h" -> seconds."""
+    found = float(text[:-1]) * UNITS.get(text[-1:], 0)
+    return found if 0 < found < float("inf") else None
+
+
 NET_FILES = (".keras", ".h5", ".hdf5")
 
 
@@ -168,6 +177,7 @@ def as_text(value):
 TEXT = Kind("text", lambda text: text or None)
 REGULAR = Kind("a regular expression", regular)
 MANY = Kind("text; the flag may be repeated", str)
+DURATION = Kind("a time above 0 with its unit, such as 90s, 10m or 1.5h", duration, lambda value: f"{value!r}s")
 SWITCH = Kind("true or false", lambda text: {"true": True, "false": False, "1": True, "0": False}.get(text.lower()))
 EPS = real(0)
 RADII = increasing(real(0, above=True))

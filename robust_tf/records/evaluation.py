@@ -44,7 +44,8 @@ class Attacks(Evaluation):
     """per_attack: accuracy under each attack, or in AutoAttack after each. robust_accuracy: under the worst attack for
     each image. broken_by: in AutoAttack, for each image the first attack that succeeded; "clean" if the image is
     misclassified without attack, None if no attack succeeded. not_attacked: number of certified images that no attack
-    saw, as none can break them; None if all were attacked."""
+    saw, as none can break them; None if all were attacked. sample: numbers of the test images where they were drawn at
+    random, in that order, which is also that of broken_by; None for the first num_images."""
 
     attacks: tuple[str, ...]
     version: str | None = None
@@ -54,6 +55,9 @@ class Attacks(Evaluation):
     alpha: float | None = None
     restarts: int | None = None
     queries: int | None = None
+    margin: float | None = None
+    time_limit: float | None = None
+    sample: tuple[Count, ...] | None = None
     robust_accuracy: Share
     per_attack: dict[str, Share]
     per_attack_seconds: dict[str, Seconds]

@@ -205,6 +205,7 @@ VALUES = {"data_dir": "x", "image_size": "32", "eps": "0.1", "alpha": "0.01", "d
 VALUES |= {"eps_schedule": "0:0.1", "steps_schedule": "0:3", "ratio_schedule": "0:1,2:0.1", "learning_rate": "0.1"}
 VALUES |= {"test_fraction": "0.3", "group_by": "[a-z]+", "memory": "2", "pretrain_epochs": "1"}
 VALUES |= {"source": "a", "targets": "b", "natural": "c", "file": "d", "admm_interval": "5"}
+VALUES |= {"margin": "0.1", "time_limit": "10m"}
 
 
 @pytest.mark.parametrize("Config", [TrainConfig, EvaluateConfig])

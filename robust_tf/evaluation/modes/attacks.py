@@ -12,6 +12,7 @@ from robust_tf.drawing.papers import printed
 from robust_tf.drawing.words import described, numbered, percent
 from robust_tf.evaluation import SEQUENCES
 from robust_tf.evaluation.accuracy import attacked
+from robust_tf.evaluation.looks import by_looks
 from robust_tf.evaluation.sanity import sanity_flags, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.evaluation.sparing import spared
@@ -24,23 +25,28 @@ def measure(subject, config, record_path):
 
 def under_each(subject, config, record_path):
     """Every attack on every image that is not spared."""
-    images, labels, left = subject.images, subject.labels, spared(subject.proven, config)
+    left = spared(subject.proven, config)
     with progress_bar() as progress:
-        task = progress.add_task("attacking", total=len(images) * len(config.attacks), unit="images")
-        found = attacked(
-            subject.logits_fn, images, labels, config.attacks, config, spared=left,
-            progress=lambda done: progress.advance(task, done),
-        )  # fmt: skip
-    robust = np.logical_and.reduce([found.clean, *found.survived.values()])
+
+        def attack(among):
+            task = progress.add_task("attacking", total=len(among) * len(config.attacks), unit="images")
+            found = attacked(
+                subject.logits_fn, subject.images, subject.labels, config.attacks, config, spared=left, among=among,
+                progress=lambda done: progress.advance(task, done),
+            )  # fmt: skip
+            progress.remove_task(task)
+            return found
+
+        sample, found = known(attack, len(subject.images), config, progress)
     return subject.record(
         config,
+        **of_sample(sample, config, left),
         clean_accuracy=float(found.clean.mean()),
-        robust_accuracy=float(robust.mean()),
+        robust_accuracy=float(found.robust.mean()),
         per_attack={name: float(kept.mean()) for name, kept in found.survived.items()},
         flags=tuple(sanity_flags(found, config.eps)),
         per_attack_seconds={name: round(value, 2) for name, value in found.seconds.items()},
-        seconds=round(sum(found.seconds.values()), 2),
-        not_attacked=left and left.count,
+        seconds=round(found.total_seconds, 2),
     )
 
 
@@ -48,14 +54,42 @@ def under_sequence(subject, config, record_path):
     """Attacks in sequence, or each on all images that are classified correctly without attack."""
     attacks, left = SEQUENCES[config.attacks[0]](subject.logits_fn, config), spared(subject.proven, config)
     with progress_bar() as progress:
-        found = in_sequence(
-            subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
-            individually=config.individual, spared=left, identity=json.dumps([subject.run.digest]),
-            state_path=record_path.with_name(f"{record_path.stem}.state.npz"), progress=sequence_progress(progress),
-        )  # fmt: skip
+
+        def attack(among):
+            return in_sequence(
+                subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, among=among,
+                batch_size=config.batch_size, individually=config.individual, spared=left,
+                identity=json.dumps([subject.run.digest]), progress=sequence_progress(progress),
+                state_path=record_path.with_name(f"{record_path.stem}.from-{among[0]}.state.npz"),
+            )  # fmt: skip
+
+        sample, found = known(attack, len(subject.images), config, progress)
     flags = tuple(sequence_flags(attacks, found, config.individual))
-    skipped = left and left.count
-    return subject.record(config, flags=flags, not_attacked=skipped, **outcome(attacks, found))
+    return subject.record(config, **of_sample(sample, config, left), flags=flags, **outcome(attacks, found))
+
+
+def known(attack, count, config, progress):
+    """(numbers of the attacked images, attack(numbers)): of all `count`, or of as many as --margin and --time_limit
+    ask for."""
+    if config.margin is None and config.time_limit is None:
+        everyone = np.arange(count)
+        return everyone, attack(everyone)
+    task = progress.add_task("images drawn", total=count, unit="images")
+
+    def looked(done, robust, margin):
+        said = f"images drawn, {robust:.2%} robust, give or take {margin:.2%}"
+        progress.update(task, completed=done, description=said)
+
+    return by_looks(attack, count, config, looked)
+
+
+def of_sample(sample, config, left):
+    """Fields of the record that tell which images were attacked."""
+    return {
+        "num_images": len(sample),
+        "sample": None if config.margin is None and config.time_limit is None else tuple(sample.tolist()),
+        "not_attacked": left and int(left.left_out[sample].sum()),
+    }
 
 
 def outcome(attacks, found):
@@ -64,10 +98,10 @@ def outcome(attacks, found):
     by = [None if number < 0 else ["clean", *names][number] for number in broken_by(survived)]
     return {
         "clean_accuracy": float(survived[0].mean()),
-        "robust_accuracy": float(survived.all(0).mean()),
+        "robust_accuracy": float(found.robust.mean()),
         "per_attack": {name: float(kept.mean()) for name, kept in zip(names, survived[1:])},
         "per_attack_seconds": {name: round(float(value), 2) for name, value in zip(names, found.seconds)},
-        "seconds": round(float(sum(found.seconds)), 2),
+        "seconds": round(found.total_seconds, 2),
         "broken_by": tuple(by),
     }
 
@@ -99,6 +133,8 @@ def show(record, console):
     worst = "all attacks" if record.version else "the worst for each image"
     table.add_row(worst, percent(record.robust_accuracy, record.num_images), f"{record.seconds:.1f}")
     console.print(table)
+    if record.sample is not None:
+        console.print(nominal(record.num_images))
     if record.on_margin:
         console.print(f"{', '.join(record.on_margin)}: on the margin, as the ratio of logits needs more classes")
     if record.not_attacked:
@@ -108,6 +144,13 @@ def show(record, console):
             "Gradient attacks alone often overestimate robust accuracy, above all on MNIST: the true value is at most"
             " this, and black-box attacks may break more images."
         )
+
+
+def nominal(count):
+    return (
+        f"{number_of(count, 'image')} drawn at random; the intervals' 95 % are nominal, as the results had a say in how"
+        " many"
+    )
 
 
 def not_attacked(count):
