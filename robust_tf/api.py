@@ -26,6 +26,7 @@ from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.sanity import probe, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.evaluation.settings import radius
+from robust_tf.evaluation.sparing import spared
 from robust_tf.export import FORMATS, benchmark_tflite
 from robust_tf.export.tflite import export_net
 from robust_tf.flags.kinds import offered, one_of
@@ -131,6 +132,8 @@ class UnderAttack:
     adversarial: float32 [N, H, W, C]; a misclassified image where an attack found one, otherwise the image itself.
     per_attack: accuracy after each attack of the sequence, by its name.
     broken_by: for each image the attack that broke it, "clean" if none was needed, None if none did.
+    not_attacked: number of images that no attack saw, as interval bounds prove that none can break them; None if the
+      bounds do not support the net.
     flags: one sentence for each sign that the net is no better than a guess, or that it misleads attacks, so that
       robust_accuracy is too high.
     """
@@ -141,6 +144,7 @@ class UnderAttack:
     adversarial: np.ndarray
     per_attack: dict[str, float]
     broken_by: tuple[str | None, ...]
+    not_attacked: int | None
     flags: tuple[str, ...]
 
 
@@ -173,14 +177,15 @@ def autoattack(
     logits_fn, image_shape, classes = _logits_of(net, x)
     images, labels = given(x, y, image_shape, classes)
     attacks, adversarial = attacks_of(logits_fn, config), pixels(images).numpy().copy()
+    left = spared(_proven(net, images, labels, eps), config)
     with progress_bar() as progress:
         found = in_sequence(
-            logits_fn, attacks, images, labels, seed=config.seed, batch_size=config.batch_size,
+            logits_fn, attacks, images, labels, seed=config.seed, batch_size=config.batch_size, spared=left,
             progress=sequence_progress(progress), adversarial=adversarial,
         )  # fmt: skip
     signs = probe(logits_fn, images, labels, eps=eps, norm="linf", far=FAR, seed=config.seed)
     guessing = guess(mapped(logits_fn, images).argmax(-1), labels)
-    names, robust = [attack.name for attack in attacks], found.survived.all(0)
+    names, robust = [attack.name for attack in attacks], found.robust
     return UnderAttack(
         clean_accuracy=float(found.survived[0].mean()),
         robust_accuracy=float(robust.mean()),
@@ -188,6 +193,7 @@ def autoattack(
         adversarial=adversarial,
         per_attack={name: float(kept.mean()) for name, kept in zip(names, found.survived[1:])},
         broken_by=tuple(None if i < 0 else ["clean", *names][i] for i in broken_by(found.survived)),
+        not_attacked=left and left.count,
         flags=(*([guessing] if guessing else []), *sequence_flags(attacks, found), *signs),
     )
 
@@ -286,6 +292,18 @@ def _radius(config):
 
 def _inner(net):
     return net.net if isinstance(net, RobustModel) else net
+
+
+def _proven(net, images, labels, eps):
+    """Which images are certified within eps, bool [N]; None for a function, and for a net without bounds."""
+    net = _inner(net)
+    if not isinstance(net, keras.Model):
+        return None
+    try:
+        check_flat(net, refusing("net"))
+    except Refusal:
+        return None
+    return certified(net, images, labels, eps, "linf")
 
 
 def _logits_of(net, x):

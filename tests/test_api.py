@@ -10,6 +10,8 @@ import tf_keras as keras
 
 import robust_tf
 from robust_tf import api
+from robust_tf.attacks import AUTOATTACK
+from robust_tf.evaluation import ATTACKED
 from robust_tf.models.kernels import count, kernels
 from robust_tf.records.history import read_history
 from robust_tf.refusal import Refusal
@@ -138,6 +140,17 @@ def test_attack_and_certificate_of_a_linear_net_are_exact(linear):
     np.testing.assert_array_equal(found.adversarial[expected], x[expected])
     assert [by is None for by in found.broken_by] == list(expected)
     assert found.per_attack["square"] == found.robust_accuracy
+    assert found.not_attacked is None
+
+
+def test_autoattack_leaves_out_what_is_certified(linear, monkeypatch):
+    net, x, y = linear
+    x, y, eps = np.tile(x, (10, 1, 1, 1)), np.tile(y, 10), 0.02
+    monkeypatch.setitem(AUTOATTACK, "standard", (("apgd_ce", {"steps": 5, "restarts": 1}),))
+    found = robust_tf.autoattack(net, x, y, eps)
+    expected = robust_by_hand(net, x, y, eps)
+    np.testing.assert_array_equal(found.robust, expected)
+    assert found.not_attacked == expected.sum() - ATTACKED > 0
 
 
 def test_export_and_benchmark(linear, tmp_path):

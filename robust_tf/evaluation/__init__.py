@@ -76,7 +76,7 @@ MODES = {
         "minimal",
         "Minimal",
         summary="the least radius that fools the net, for each image, and the adversarial images (.npz)",
-        options=("radii", "steps", "restarts", "bisections", "batch_size"),
+        options=("radii", "steps", "restarts", "bisections", "batch_size", "skip_certified"),
         certifies=True,
         thirds=6,
     ),
@@ -90,7 +90,7 @@ MODES = {
         "quantised",
         "Quantised",
         summary="accuracy under attack with 8-bit kernels, by symmetric and by min-max quantisation",
-        options=("attacks", "eps", "batch_size"),
+        options=("attacks", "eps", "batch_size", "skip_certified"),
     ),
     "tflite": mode(
         "tflite",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.certification.certified import certified
 from robust_tf.evaluation import ATTACKED
 from robust_tf.refusal import Refusal
 
@@ -60,3 +61,10 @@ def spared(proven, config):
     attacked = np.zeros(len(proven), bool)
     attacked[np.random.default_rng(config.seed).permutation(np.flatnonzero(proven))[:ATTACKED]] = True
     return Spared(proven, attacked)
+
+
+def spared_at(eps, net, subject, config):
+    """The Spared of the subject's images that are proven for `net` within eps; None: the bounds cannot tell."""
+    if not config.skip_certified:
+        return None
+    return spared(certified(net, subject.images, subject.labels, eps, config.norm, config.batch_size), config)

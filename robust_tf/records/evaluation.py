@@ -137,7 +137,8 @@ class Minimal(Evaluation):
 
     least_radii: 0 if the image is misclassified without attack, None if no radius fools the net. fooled: share of
     images that fool the net at some radius. quantiles: "50%" -> the radius at which that share fools the net, None if
-    it is beyond the radii. images: name of the .npz file with the adversarial images, beside this record.
+    it is beyond the radii. images: name of the .npz file with the adversarial images, beside this record. not_attacked:
+    at each of the radii, the number of certified images that were not attacked there; None if all were.
     """
 
     radii: tuple[float, ...]
@@ -148,6 +149,7 @@ class Minimal(Evaluation):
     least_radii: tuple[float | None, ...]
     quantiles: dict[str, float | None]
     images: str
+    not_attacked: tuple[Count, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +170,14 @@ class Generalise(Evaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisedNet:
+    """not_attacked: number of certified images that no attack saw; None if all were attacked."""
+
     kernels_nonzero: Count
     clean_accuracy: Share
     robust_accuracy: Share
     per_attack: dict[str, Share]
     seconds: Seconds
+    not_attacked: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from robust_tf.attacks import AUTOATTACK
 from robust_tf.compression import atmc
 from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
 from robust_tf.data import DATASETS
-from robust_tf.evaluation import MODES, certificates
+from robust_tf.evaluation import ATTACKED, MODES, certificates
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.modes import ensemble
@@ -104,7 +104,7 @@ def test_minimal_radii_are_exact_within_the_bisection(subject_of):
     subject = subject_of(linear_net())
     exact = exact_radii(subject)
     top = float(np.quantile(exact, 0.9))
-    record, shown = measured("minimal", subject, radii=(top / 2, top), bisections=8)
+    record, shown = measured("minimal", subject, radii=(top / 2, top), bisections=8, skip_certified=False)
     found = np.array([np.inf if eps is None else eps for eps in record.least_radii])
     assert (np.isinf(found) == (exact > top)).all()
     within = np.isfinite(found)
@@ -117,6 +117,9 @@ def test_minimal_radii_are_exact_within_the_bisection(subject_of):
         np.testing.assert_array_equal(saved["predicted"] != subject.labels, within)
         np.testing.assert_array_equal(subject.net(saved["x_adv"]).numpy().argmax(-1), saved["predicted"])
     assert "90%" in shown
+    spared = measured("minimal", subject, radii=(top / 2, top), bisections=8)[0]
+    assert spared.not_attacked == tuple(max(int((exact > eps).sum()) - ATTACKED, 0) for eps in (top / 2, top))
+    assert dataclasses.replace(spared, not_attacked=None, seconds=0) == dataclasses.replace(record, seconds=0)
 
 
 def test_quantiles_by_hand():
@@ -229,6 +232,12 @@ def test_quantised_nets(subject_of):
     assert of["min_max"].kernels_nonzero == 36
     assert record.clean_accuracy == of["float32"].clean_accuracy
     assert "min_max" in shown
+    whole, _ = measured("quantised", subject, attacks="fgsm", eps=0.001, skip_certified=False)
+    for name, spared in of.items():
+        assert spared.not_attacked > 0
+        assert dataclasses.replace(spared, not_attacked=None, seconds=0) == dataclasses.replace(
+            whole.nets[name], seconds=0
+        )
     np.testing.assert_array_equal(subject.net.get_weights()[0], w)  # the net itself is left alone
 
 

@@ -2,12 +2,11 @@
 
 from rich.table import Table
 
-from robust_tf.certification.certified import certified
 from robust_tf.drawing.figures import Figure, Missing, lines
 from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import attacked
 from robust_tf.evaluation.sanity import rising, sanity_flags
-from robust_tf.evaluation.sparing import spared
+from robust_tf.evaluation.sparing import spared_at
 from robust_tf.records.evaluation import CurvePoint
 from robust_tf.terminal import number_of, progress_bar
 
@@ -18,7 +17,7 @@ def measure(subject, config, record_path):
     with progress_bar() as progress:
         task = progress.add_task("attacking", total=len(subject.images) * len(config.radii), unit="images")
         for eps in config.radii:
-            left = spared(proven_at(subject, eps, config), config)
+            left = spared_at(eps, subject.net, subject, config)
             found = attacked(
                 subject.logits_fn, subject.images, subject.labels, ["pgd"], config, eps=eps, spared=left,
                 progress=lambda done: progress.advance(task, done),
@@ -37,13 +36,6 @@ def measure(subject, config, record_path):
         flags=(*flags, *rising({point.eps: point.accuracy for point in curve})),
         seconds=round(seconds, 2),
     )
-
-
-def proven_at(subject, eps, config):
-    """Which images are certified within eps, bool [N]; None where all are attacked, or the bounds cannot tell."""
-    if subject.proven is None or not config.skip_certified:
-        return None
-    return certified(subject.net, subject.images, subject.labels, eps, config.norm, config.batch_size)
 
 
 def show(record, console):

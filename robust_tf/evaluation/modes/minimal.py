@@ -12,6 +12,7 @@ from robust_tf.attacks.pgd import pgd
 from robust_tf.attacks.seeds import of_images
 from robust_tf.data.pixels import in_batches
 from robust_tf.drawing.figures import BELOW, COLOURS, HEIGHT, WIDTH, Figure, Missing
+from robust_tf.evaluation.sparing import spared_at
 from robust_tf.files import write_arrays
 from robust_tf.terminal import number_of, progress_bar
 
@@ -19,7 +20,7 @@ from robust_tf.terminal import number_of, progress_bar
 def measure(subject, config, record_path):
     began = time.perf_counter()
     attack = attacker(subject.logits_fn, config.norm, config.steps, config.restarts, config.seed)
-    found = []
+    found, left = [], [spared_at(eps, subject.net, subject, config) for eps in config.radii]
     with progress_bar() as progress:
         rounds = len(config.radii) + config.bisections
         task = progress.add_task("attacking", total=len(subject.images) * rounds, unit="images")
@@ -27,7 +28,7 @@ def measure(subject, config, record_path):
             found.append(
                 least_radii(
                     attack, tf.argmax(subject.logits_fn(x), -1), x, y, config.radii, config.bisections,
-                    range(start, start + len(x)), functools.partial(progress.advance, task, len(x)),
+                    range(start, start + len(x)), left, functools.partial(progress.advance, task, len(x)),
                 )
             )  # fmt: skip
     least, x_adv, predicted = (np.concatenate(parts) for parts in zip(*found))
@@ -41,6 +42,7 @@ def measure(subject, config, record_path):
         least_radii=tuple(round(float(value), 6) if ok else None for value, ok in zip(least, fooled)),
         quantiles={f"{q:.0%}": quantile(least, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)},
         images=images.name,
+        not_attacked=None if left[0] is None else tuple(each.count for each in left),
         seconds=round(time.perf_counter() - began, 2),
     )
 
@@ -73,7 +75,7 @@ def attacker(logits_fn, norm, steps, restarts, seed):
     return attack
 
 
-def least_radii(attack, classes, x, y, radii, bisections, numbers, progress=lambda: None):
+def least_radii(attack, classes, x, y, radii, bisections, numbers, left, progress=lambda: None):
     """The least radius that fools the net, for each image, by a grid search followed by bisection.
 
     Args:
@@ -83,6 +85,7 @@ def least_radii(attack, classes, x, y, radii, bisections, numbers, progress=lamb
       radii: the grid, growing; each image is attacked until the net is fooled.
       bisections: halvings of the interval between the last radius that failed and the first that fooled the net.
       numbers: of the images in the test set, for the random starts.
+      left: for each of the radii None or the `sparing.Spared` of the test set: its images fail there without attack.
 
     Returns:
       (eps [B], x_adv [B, H, W, C] at that radius, its classes [B]). eps is 0 where the image is misclassified without
@@ -101,9 +104,16 @@ def least_radii(attack, classes, x, y, radii, bisections, numbers, progress=lamb
             low[chosen[~broken]] = eps[~broken]
         progress()
 
-    for i, eps in enumerate(radii):
-        unbroken = np.flatnonzero(np.isinf(high))
-        narrow(unbroken, np.full(len(unbroken), eps), i)
+    for i, (eps, spared) in enumerate(zip(radii, left)):
+        unbroken = np.isinf(high)
+        if spared is not None:
+            skipped = unbroken & spared.left_out[numbers]
+            low[skipped] = eps
+            unbroken &= ~skipped
+        chosen = np.flatnonzero(unbroken)
+        narrow(chosen, np.full(len(chosen), eps), i)
+        if spared is not None:
+            spared.check("pgd", numbers[chosen], np.isinf(high[chosen]))
     fooled = np.flatnonzero(np.isfinite(high) & (high > 0))
     for i in range(bisections):
         narrow(fooled, (low[fooled] + high[fooled]) / 2, len(radii) + i)
@@ -126,6 +136,11 @@ def show(record, console):
     for quantile, eps in record.quantiles.items():
         table.add_row(quantile, f"more than {record.radii[-1]:g}" if eps is None else f"{eps:.4f}")
     console.print(table)
+    if any(record.not_attacked or ()):
+        counts = ", ".join(map(str, record.not_attacked))
+        console.print(
+            f"certified images that were not attacked at these radii: {counts} (--noskip_certified attacks all)"
+        )
     console.print(f"Adversarial images, with their radii and classes: {record.images}")
 
 

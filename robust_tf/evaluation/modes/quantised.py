@@ -13,8 +13,9 @@ from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.drawing.papers import printed
 from robust_tf.drawing.words import percent
 from robust_tf.evaluation.accuracy import attacked, inference
-from robust_tf.evaluation.modes.attacks import settings_in_words
+from robust_tf.evaluation.modes.attacks import not_attacked, settings_in_words
 from robust_tf.evaluation.sanity import sanity_flags
+from robust_tf.evaluation.sparing import spared_at
 from robust_tf.models.kernels import kernels
 from robust_tf.models.load import load_net
 from robust_tf.records.evaluation import QuantisedNet
@@ -29,17 +30,18 @@ def measure(subject, config, record_path):
             "attacking", total=len(nets) * len(subject.images) * len(config.attacks), unit="images"
         )
         for name, net in nets.items():
-            logits_fn = inference(net)
+            logits_fn, left = inference(net), spared_at(config.eps, net, subject, config)
             results = attacked(
-                logits_fn, subject.images, subject.labels, config.attacks, config,
+                logits_fn, subject.images, subject.labels, config.attacks, config, spared=left,
                 progress=lambda done: progress.advance(task, done),
             )  # fmt: skip
             found[name] = QuantisedNet(
                 kernels_nonzero=sum(int(np.count_nonzero(w.numpy())) for w in kernels(net)),
                 clean_accuracy=float(results.clean.mean()),
-                robust_accuracy=float(np.logical_and.reduce([results.clean, *results.survived.values()]).mean()),
+                robust_accuracy=float(results.robust.mean()),
                 per_attack={attack: float(kept.mean()) for attack, kept in results.survived.items()},
-                seconds=round(sum(results.seconds.values()), 2),
+                seconds=round(results.total_seconds, 2),
+                not_attacked=left and left.count,
             )
             signs = sanity_flags(results, config.eps)
             if net is not subject.net:  # which every evaluation probes
@@ -86,6 +88,8 @@ def show(record, console):
         cells = [percent(accuracy, record.num_images) for accuracy in accuracies]
         table.add_row(name, f"{found.kernels_nonzero:,}", *cells, f"{found.seconds:.1f}")
     console.print(table)
+    if count := sum(each.not_attacked or 0 for each in record.nets.values()):
+        console.print(not_attacked(count))
     console.print(
         "symmetric keeps zeros (one scale for each output channel); min_max does not (one range for each kernel)."
     )
