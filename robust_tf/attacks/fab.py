@@ -77,8 +77,9 @@ def onto_hyperplane(x, w, c):
 
     Every coordinate moves by min(t, room_i) in the direction sign(c) sign(w_i), where room_i is its distance to the
     border of [0, 1]; t solves sum_i |w_i| min(t, room_i) = |c|. The left side is concave and piecewise linear, so that
-    Newton's method from |c| / ||w||_1 increases to the solution, in at most one step per linear piece; 12 steps are
-    made. If even t = 1 is too small, the corner of the box nearest to the hyperplane is returned.
+    Newton's method from |c| / ||w||_1 increases to the solution, in at most one step per linear piece. It ends where no
+    image's t rises by more than rounding, after 12 steps at most. If even t = 1 is too small, the corner of the box
+    nearest to the hyperplane is returned.
 
     Args:
       x: images [B, H, W, C] in [0, 1].
@@ -90,11 +91,15 @@ def onto_hyperplane(x, w, c):
     room = tf.where(direction > 0, 1 - x, tf.where(direction < 0, x, 0.0))
     weight, axes = tf.abs(w), (1, 2, 3)
     t = tf.abs(c) / (tf.reduce_sum(weight, axes, keepdims=True) + 1e-12)
-    for _ in range(12):
+
+    def newton(t, rises):
         reached = tf.reduce_sum(weight * tf.minimum(t, room), axes, keepdims=True)
         slope = tf.reduce_sum(tf.where(room > t, weight, 0.0), axes, keepdims=True)
-        t = tf.where(slope > 0, t + tf.maximum(tf.abs(c) - reached, 0.0) / (slope + 1e-12), 1.0)
-        t = tf.minimum(t, 1.0)
+        new = tf.where(slope > 0, t + tf.maximum(tf.abs(c) - reached, 0.0) / (slope + 1e-12), 1.0)
+        new = tf.minimum(new, 1.0)
+        return new, tf.reduce_any(new > t * (1 + 1e-6))
+
+    t, _ = tf.while_loop(lambda t, rises: rises, newton, (t, tf.constant(True)), maximum_iterations=12)
     return x + direction * tf.minimum(t, room)
 
 

@@ -16,7 +16,7 @@ from robust_tf.compression import atmc
 from robust_tf.models.batch_norm import of_layer
 from robust_tf.models.channels import ChannelGather, ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import is_depthwise, kernel_of
-from robust_tf.models.pooled import NON_DECREASING, PooledConv
+from robust_tf.models.pooled import NON_DECREASING, PooledConv, highest
 from robust_tf.refusal import Refusal
 
 # Layers whose outputs do not decrease as an input increases: they map bounds to bounds.
@@ -143,7 +143,7 @@ def rule(layer, inputs, unit=0.0):
         error = errors(fan_in(conv), unit)
         centre, spread = layer.windows(c), layer.windows(r + error * size if unit else r, tf.abs)
         spread += error * bias_sizes(conv) if unit else 0.0
-        found = tuple(layer.finish(tf.reduce_max(side, -2)) for side in (centre - spread, centre + spread))
+        found = tuple(layer.finish(highest(side)) for side in (centre - spread, centre + spread))
         return rounded(conv, *found, unit)
     error = errors(fan_in(layer), unit)
     centre, spread = linear(layer, c), linear(layer, r + error * size if unit else r, tf.abs)

@@ -11,11 +11,7 @@ FOLDED = folded.fits, folded.FoldedConv
 
 
 def training_form(net):
-    """`net` with convolution and max pooling fused; `net` itself if there is nothing to fuse.
-
-    Gradients are equal except for ties in a pooling window: here the equal values share the gradient, in Keras' pooling
-    the first of them gets all of it.
-    """
+    """`net` with convolution and max pooling fused; `net` itself if there is nothing to fuse."""
     return _fused(net, [POOLED])
 
 

@@ -37,6 +37,21 @@ def test_same_logits_and_gradients(window, channels, activation):
         np.testing.assert_allclose(quick, plain, rtol=1e-4, atol=1e-5)
 
 
+def test_of_equal_values_the_first_gets_the_gradient():
+    """As in Keras' pooling: an even grey image makes all four values under each window equal."""
+    keras.utils.set_random_seed(0)
+    net = net_of(10, 12, 1, 3, activation="relu")
+    gradients = []
+    for each in (net, fused(net)):
+        x = tf.fill((1, 10, 12, 1), 0.5)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            z = tf.reduce_sum(each(x)[:, 0])
+        gradients.append(tape.gradient(z, x).numpy())
+    assert np.abs(gradients[0]).max() > 0.01
+    np.testing.assert_allclose(*gradients, atol=1e-6)
+
+
 def test_shares_its_variables_and_leaves_the_net_as_it_was():
     net = MODELS["lenet"]((28, 28, 1), 10)
     before = net.to_json()
