@@ -11,7 +11,7 @@ from robust_tf.records.record import json_text
 KIT = ("benchmark_tflite.py", "requirements-device.txt", "Containerfile", "README.md")
 
 
-def bundle(folder, name, class_names, preprocessing):
+def bundle(folder, name, class_names, preprocessing, sample=True):
     """Writes FOLDER/bundle.tar.gz and returns its path.
 
     All members have relative names below the folder `name`, without owners or times. So the same export always gives
@@ -22,10 +22,12 @@ def bundle(folder, name, class_names, preprocessing):
       name: name of the run.
       class_names: in the order of the logits.
       preprocessing: dict that describes the input the files expect.
+      sample: whether it holds sample.npz, images of the data set.
     """
     folder, kit = Path(folder), Path(__file__).parent
     contents = {path.name: path.read_bytes() for path in sorted(folder.glob("*.tflite"))}
-    contents |= {name: (folder / name).read_bytes() for name in ("manifest.json", "sample.npz", "golden.npz")}
+    written = ("manifest.json", "golden.npz", *(["sample.npz"] if sample else []))
+    contents |= {name: (folder / name).read_bytes() for name in written}
     contents |= {name: (kit / name).read_bytes() for name in KIT}
     contents["labels.txt"] = "".join(f"{label}\n" for label in class_names).encode()
     contents["preprocessing.json"] = json_text(preprocessing).encode()

@@ -28,16 +28,19 @@ class ExportConfig:
     bundle: bool = flag(
         SWITCH,
         "false",
-        "also write WORKDIR/export/bundle.tar.gz for a device: all files, labels, sample images, golden vectors (images"
+        "also write WORKDIR/export/bundle.tar.gz for a device: all files, labels, golden vectors (images"
         " and each file's scores, for benchmark_tflite.py --check), manifest, benchmark",
     )
-    golden_test_images: bool = flag(
-        SWITCH, "false", "--bundle: the golden vectors hold the first test images; default: random images"
+    test_images: bool = flag(
+        SWITCH,
+        None,
+        "--bundle: it holds test images: 100 sample images, and 20 in the golden vectors; without them the device gets"
+        " random images; default: yes, but no for a folder of your own images",
     )
 
     def checked(self):
         if self.workdir is None:
             raise Refusal("--workdir: expected a run directory of bin/train; got none")
-        if self.golden_test_images and not self.bundle:
-            raise Refusal("--golden_test_images: expected --bundle with it; got none")
+        if self.test_images is not None and not self.bundle:
+            raise Refusal("--test_images: expected --bundle with it; got none")
         return self

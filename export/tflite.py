@@ -124,8 +124,9 @@ def export(config):
     write(folder / "manifest.json", manifest)
     show(manifest, folder)
     if config.bundle:
-        golden(folder, images[:IMAGES] if config.golden_test_images else random_images(net.input_shape[1:]))
-        print(bundle(folder, run.path.resolve().name, dataset.class_names, preprocessing(net)))
+        given = run.images is None if config.test_images is None else config.test_images  # None: a published data set
+        golden(folder, images[:IMAGES] if given else random_images(net.input_shape[1:]))
+        print(bundle(folder, run.path.resolve().name, dataset.class_names, preprocessing(net), given))
     return manifest
 
 

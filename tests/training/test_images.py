@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from robust_tf.data.folder import class_of
 from robust_tf.evaluation.config import EvaluateConfig
 from robust_tf.evaluation.run import evaluate
 from robust_tf.export.config import ExportConfig
+from robust_tf.export.golden import random_images
 from robust_tf.export.tflite import export
 from robust_tf.flags.declare import parse
 from robust_tf.models.load import load_net
@@ -165,7 +167,12 @@ def test_evaluation_and_export_stream(images, tmp_path):
         (run.path / "config.json").write_text(json.dumps(config | {"memory": memory}))
         asked = [f"--workdir={run.path}", "--attacks=fgsm,pgd", "--steps=2", "--batch_size=7"]
         record = read_evaluation(evaluate(parse(EvaluateConfig, asked)))
-        manifest = export(parse(ExportConfig, [f"--workdir={run.path}", "--formats=float32,int8", "--steps=1"]))
+        asked = [f"--workdir={run.path}", "--formats=float32,int8", "--steps=1", "--bundle"]
+        manifest = export(parse(ExportConfig, asked))
+        with tarfile.open(run.export / "bundle.tar.gz") as archive:  # one's own images are not given away unasked
+            assert not any(name.endswith("sample.npz") for name in archive.getnames())
+        with np.load(run.export / "golden.npz") as golden:
+            np.testing.assert_array_equal(golden["images"], random_images(golden["images"].shape[1:]))
         with np.load(run.export / "sample.npz") as sample:
             pixels = sample["images"]
         manifest = re.sub(r"seconds=[\d.]+", "", str(manifest))
