@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from robust_tf.commands import run_command
+from robust_tf.commands import one_line, run_command
 from robust_tf.data.decode import Unreadable, decoded
 from robust_tf.export.config import ExportConfig
 from robust_tf.flags.declare import parse
@@ -94,3 +94,11 @@ def test_a_refusal_is_one_line_whatever_names_it_quotes(monkeypatch, capsys):
         in_command(monkeypatch, refuse)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "train: expected a name; got a b \\x1b[2J\\udcff\n"
+
+
+@pytest.mark.parametrize(("name", "what"), [("train", "resumes training"), ("report", "starts again")])
+def test_after_an_interruption_it_says_what_the_same_command_does(capsys, name, what):
+    with pytest.raises(SystemExit) as stop, one_line(name):
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith(f"{name}: interrupted; the same command {what}")

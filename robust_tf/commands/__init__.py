@@ -12,6 +12,14 @@ from robust_tf.refusal import Refusal
 from robust_tf.terminal import busy, escaped, quiet
 
 
+# What the same command does after Ctrl-C, where it does not start again.
+AGAIN = {
+    "train": "resumes training from its last checkpoint",
+    "evaluate": "starts again; AutoAttack and certificates resume",
+    "sweep": "goes on with the runs that are not finished, each from its last checkpoint",
+}
+
+
 def run_command(name, Config, check, work):
     """Parses sys.argv into Config and calls check(config), then work(config).
 
@@ -54,7 +62,6 @@ def one_line(name):
         print(f"{name}: {escaped(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(
-            f"{name}: interrupted; the same command starts again; training resumes from its checkpoint", file=sys.stderr
-        )
+        again = AGAIN.get(name, "starts again")
+        print(f"{name}: interrupted; the same command {again}", file=sys.stderr)
         sys.exit(130)
