@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.seeds import of_images
 from robust_tf.certification.certified import certifiable
 from robust_tf.compression import atmc
 from robust_tf.data.image_files import in_memory
@@ -255,7 +256,8 @@ def size(net):
 def adversarial_images(logits_fn, x, y, attack, config):
     """Adversarial images that PGD crafts on the Keras net from x, the first images, and their labels."""
     y = y[: len(x)]
-    craft = tf.function(lambda x, y: pgd(logits_fn, x, y, seed=(config.seed, 0), **attack))
+    seeds = tf.constant(of_images(config.seed, range(len(x))))
+    craft = tf.function(lambda x, y: pgd(logits_fn, x, y, seed=seeds, **attack))
     return craft(x, y).numpy(), y
 
 

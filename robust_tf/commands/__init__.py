@@ -11,7 +11,6 @@ from robust_tf.flags.declare import help_text, parse
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import busy, escaped, quiet
 
-
 # What the same command does after Ctrl-C, where it does not start again.
 AGAIN = {
     "train": "resumes training from its last checkpoint",
