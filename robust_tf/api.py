@@ -68,8 +68,8 @@ def train(
     Args:
       eps: radius of the attack in pixels of [0, 1]; a number, or text such as "8/255".
       method: "da", adversarial training, or "natural".
-      workdir: folder for history.csv and checkpoints, from which the same call resumes, and one with more epochs goes
-        on; None: a temporary one.
+      workdir: folder for history.csv and checkpoints, from which the same call, with the same images and initial
+        weights, resumes, and one with more epochs goes on; None: a temporary one.
       flags: any other flag of bin/train (`bin/train --help`) as a keyword, such as epochs, steps, loss, optimizer,
         learning_rate, batch_size or seed; with the same defaults, but without augmentation.
 

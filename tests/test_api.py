@@ -67,6 +67,10 @@ def test_train_returns_a_trained_copy_and_resumes(small_net, images, tmp_path):
     ):
         with pytest.raises(Refusal, match=message):
             robust_tf.train(small_net, **{"x": x, "y": y, **call, **other})
+    other = keras.models.clone_model(small_net)
+    other.set_weights([2 * w for w in before])
+    with pytest.raises(Refusal, match=r"expected the net's initial weights of the call .*set_random_seed"):
+        robust_tf.train(other, x, y, **call)
 
 
 def test_more_epochs_continue_a_finished_call(small_net, images, tmp_path):

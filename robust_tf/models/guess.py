@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.stats
 
-FEWEST = 50  # images below which nothing is said
+FEWEST = 10  # images below which nothing is said
 LEVEL = 0.05  # of the test: how often a net that guesses passes it
 
 
@@ -12,7 +12,7 @@ def guess(predicted, labels):
 
     It is none better if it predicts one class for all images, although the labels are of several classes; or if always
     naming the most frequent class would be right as often, with a probability above 5 % (one-sided binomial test). Of
-    fewer than 50 images nothing is said.
+    fewer than 10 images nothing is said.
 
     Args:
       predicted, labels: int [N].
@@ -25,7 +25,8 @@ def guess(predicted, labels):
     right, frequent = int((predicted == labels).sum()), int(np.bincount(labels).max())
     if scipy.stats.binomtest(right, len(labels), frequent / len(labels), "greater").pvalue <= LEVEL:
         return None
+    how = "no better than" if right <= frequent else "not clearly better than"
     return (
-        f"the net is no better than a guess: {right / len(labels):.1%} of {len(labels):,} images are classified"
+        f"the net is {how} a guess: {right / len(labels):.1%} of {len(labels):,} images are classified"
         f" correctly without attack, and always naming the most frequent class gives {frequent / len(labels):.1%}"
     )

@@ -6,10 +6,12 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, kw_only=True)
 class OwnImages:
-    """Paths below --data_dir, with slashes. test is None where the folder itself separates the images, in test/."""
+    """Paths below --data_dir, with slashes. test is None where the folder itself separates the images, in test/.
+    test_sha256: of the names and bytes of the test files."""
 
     train: tuple[str, ...]
     test: tuple[str, ...] | None = None
+    test_sha256: str | None = None
 
     def __post_init__(self):
         for path in (*self.train, *(self.test or ())):

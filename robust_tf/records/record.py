@@ -55,7 +55,7 @@ def read(path, Type):
     written = values.pop("record_version", 1)
     if type(written) is not int or not 1 <= written <= version(Type):
         raise Refusal(
-            f"{path}: expected a {Type.__name__} record of version {version(Type)} or before; got version {written!r}"
+            f"{path}: expected the record {Type.__name__} of version {version(Type)} or before; got version {written!r}"
         )
     if written < version(Type) and older:
         values = older(values, written)
@@ -70,7 +70,7 @@ def convert(values, Type, source):
         return msgspec.convert(values, Type)
     except msgspec.ValidationError as error:
         name = getattr(Type, "__name__", str(Type))
-        raise Refusal(f"{source}: expected a {name} record; got one that does not fit: {error}") from None
+        raise Refusal(f"{source}: expected the record {name}; got one that does not fit: {error}") from None
 
 
 def read_json(path):

@@ -90,14 +90,26 @@ def check_same(source, call, epochs):
         raise Refusal(f"--workdir={folder}: expected the flags of the call that made it, {expected}; got {got}")
     if earlier.get("sha256") != call["sha256"]:
         raise Refusal(f"--workdir={folder}: expected the net and images of the call that made it; got others")
+    if earlier.get("weights_sha256") != call["weights_sha256"]:
+        raise Refusal(
+            f"--workdir={folder}: expected the net's initial weights of the call that made it; got others: call"
+            " tf_keras.utils.set_random_seed before you build a net with random weights"
+        )
     if epochs < earlier.get("epochs", 0):
         raise Refusal(f"--workdir={folder}: expected epochs >= {earlier['epochs']}, as trained; got {epochs}")
 
 
 def identity(config, net, x, y):
-    """What must be equal for a call to resume: flags, and a digest of the net and the images."""
-    digest = hashlib.sha256(net.to_json().encode())
-    for array in (*net.get_weights(), x, y):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    """What must be equal for a call to resume: flags, and digests of the net's layers with the images, and of its
+    weights."""
     flags = {name: value for name, value in identifying(config).items() if name not in CHANGEABLE}
-    return {"flags": flags, "sha256": digest.hexdigest()}
+    digests = {"sha256": digest(x, y, first=net.to_json()), "weights_sha256": digest(*net.get_weights())}
+    return {"flags": flags, **digests}
+
+
+def digest(*arrays, first=""):
+    """SHA-256 of a text and arrays."""
+    found = hashlib.sha256(first.encode())
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

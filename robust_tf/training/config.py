@@ -353,6 +353,8 @@ def lengths_of(workdir):
 
 def is_net(path):
     """Whether a path of --init_from is that of a Keras net, not of a run directory."""
+    if os.path.isfile(os.path.join(path, CONFIG)):
+        return False
     return path.endswith(NET_FILES) or os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 

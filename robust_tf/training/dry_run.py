@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from pathlib import Path
 
 import tensorflow as tf
 from rich.table import Table
@@ -33,6 +34,8 @@ def dry_run(config):
     """
     dataset = described(config.dataset, config.data_dir, config.image_size, config.grey)
     dataset, files = to_train(config, dataset)
+    if missing := absent(config):
+        print(missing, flush=True)
     asked, config = config, settled(config, dataset.train_images)
     images, labels = dataset.load("train", config.data_dir) if names_file(config.model) else (None, None)
     net, _ = starting_net(config, dataset, files, images, labels)
@@ -62,6 +65,13 @@ def dry_run(config):
         " assumed"
     )
     return constrained(config, net, N)
+
+
+def absent(config):
+    """A line where a data set of TensorFlow Datasets is not in the folder --data_dir; else None."""
+    if not config.data_dir or config.dataset == "folder" or Path(config.data_dir, config.dataset).is_dir():
+        return None
+    return f"{config.dataset} is not in {config.data_dir}; training downloads it to there"
 
 
 def constrained(config, net, N):

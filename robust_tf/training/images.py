@@ -3,15 +3,20 @@
 All files are decoded once before anything is trained, so that every unreadable one is known.
 """
 
+import hashlib
+from pathlib import Path
+
 from robust_tf.data import DATASETS, described, own_images
 from robust_tf.data.decode import attempted, digest
 from robust_tf.data.folder import TEST_FRACTION, class_of, listed
 from robust_tf.data.image_files import missing
 from robust_tf.data.split import films, split
+from robust_tf.files import digest as digest_of_file
 from robust_tf.records.images import OwnImages
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import named, progress_bar, screen
 from robust_tf.training.inventory import show_files, show_signs
+from robust_tf.training.methods import METHODS
 from robust_tf.training.rundir import RunDirectory
 
 
@@ -68,7 +73,17 @@ def to_test(run, data_dir):
             _, unreadable = surveyed(data_dir, test, dataset.image_shape[-1])
             test = tuple(path for path in test if path not in unreadable)
         files = OwnImages(train=files.train if files else listing.train, test=test)
+    elif not missing(files.test, data_dir) and files.test_sha256 not in (None, content(data_dir, files.test)):
+        raise Refusal(f"--data_dir={data_dir}: expected the test images as the run recorded them; got changed files")
     return own_images(dataset, files)
+
+
+def content(data_dir, paths):
+    """SHA-256 of the names and bytes of files."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path} {digest_of_file(Path(data_dir, path))}\n".encode())
+    return found.hexdigest()
 
 
 def check_classes(flag, run, dataset):
@@ -81,8 +96,12 @@ def check_classes(flag, run, dataset):
 
 
 def check_unseen(flag, run, tested):
-    """Raises Refusal where `run`, of --FLAG, has trained on one of the paths `tested`."""
-    seen = sorted(set(run.images.train) & set(tested or ())) if run.images else []
+    """Raises Refusal where `run`, of --FLAG, has trained on one of the paths `tested`.
+
+    What an imported net was trained on is not known.
+    """
+    trained = METHODS[run.config.method].stages(run.config) and run.images
+    seen = sorted(set(run.images.train) & set(tested or ())) if trained else []
     if seen:
         raise Refusal(
             f"--{flag}={run.path}: expected a run that did not train on this run's test images; got {len(seen)} that it"
@@ -126,7 +145,7 @@ def divided(config, dataset, listing, digests):
         if config.group_by:
             tied = [[*keys, ("film", film)] for keys, film in zip(tied, films(tuple(digests), config.group_by))]
         train, test = split(tuple(digests), tied, config.test_fraction or TEST_FRACTION, config.split_seed)
-        files = OwnImages(train=train, test=test)
+        files = OwnImages(train=train, test=test, test_sha256=content(config.data_dir, test))
     check_classes_left(config, dataset, train, test)
     return files, train, test
 

@@ -20,7 +20,6 @@ from robust_tf.models.imported.scaling import AUTO, SCALINGS
 from robust_tf.models.own import check
 from robust_tf.records.imported import Imported
 from robust_tf.refusal import Refusal
-from robust_tf.terminal import number_of
 
 
 def import_net(path, image_shape, class_names, images, labels, *, scaling=AUTO, names=None, replace_last=True):
@@ -58,8 +57,6 @@ def import_net(path, image_shape, class_names, images, labels, *, scaling=AUTO, 
     check(net, path, image_shape, K)
     lines += reported(choice, scaling, class_names, listed)
     frozen = tuple(layer.name for layer in net.layers if layer.weights and not layer.trainable)
-    if frozen:
-        lines += [f"{path}: {number_of(len(frozen), 'frozen layer')}; they stay as they are without --unfreeze"]
     record = Imported(
         file=str(path),
         sha256=digest(path),

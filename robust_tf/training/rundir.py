@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
+import tempfile
 from pathlib import Path
 
 import filelock
@@ -205,9 +205,12 @@ class RunDirectory:
 def check_writable(folder):
     """Raises Refusal where a folder can be neither written nor made."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        got = "no permission to write" if there.is_dir() else "a file"
-        raise Refusal(f"--workdir={folder}: expected a writable folder; got {got} at {there}")
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except NotADirectoryError:
+        raise Refusal(f"--workdir={folder}: expected a writable folder; got a file at {there}") from None
+    except OSError as error:
+        raise Refusal(f"--workdir={folder}: expected a writable folder; got {error.strerror} at {there}") from None
 
 
 def is_foreign(path):

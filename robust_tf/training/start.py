@@ -52,7 +52,7 @@ def imported(config, dataset, images, labels):
     """(net, record, lines) of --model=FILE: as an earlier process of this run imported it, or from the file itself."""
     run = imported_by(config)
     if run is None:
-        return import_net(
+        net, record, lines = import_net(
             Path(config.model),
             tuple(dataset.image_shape),
             dataset.class_names,
@@ -62,6 +62,10 @@ def imported(config, dataset, images, labels):
             names=config.labels,
             replace_last=config.method != "none",
         )
+        if record.frozen:
+            then = "trained all the same" if config.unfreeze else "left as they are without --unfreeze"
+            lines += [f"{config.model}: {number_of(len(record.frozen), 'frozen layer')}, {then}"]
+        return net, record, lines
     record = read(run.import_record_path, Imported)
     if Path(config.model).exists() and digest(config.model) != record.sha256:
         raise Refusal(
@@ -101,7 +105,8 @@ def take_run(config, net, dataset, own):
     for key in ("model", "width", "conv_relu"):
         ours, theirs = getattr(config, key), getattr(earlier.config, key)
         if ours != theirs:
-            hint = f": give --model={theirs} too" if key == "model" and names_file(theirs) else ""
+            file = theirs if Path(str(theirs)).exists() else earlier.imported_path  # a copy in the run
+            hint = f": give --model={file} too" if key == "model" and names_file(theirs) else ""
             raise Refusal(f"--init_from={config.init_from}: expected --{key}={ours}; got {theirs}{hint}")
     known = earlier.classes
     new_last = known not in (None, tuple(dataset.class_names))

@@ -82,7 +82,7 @@ def test_a_sweeps_records_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"record_version": 4}, "expected a Summary record of version 3 or before; got version 4"),
+        ({"record_version": 4}, "expected the record Summary of version 3 or before; got version 4"),
         ({"record_version": "2"}, "got version '2'"),
         ({"record_version": 0}, "got version 0"),
         ({"accuracy": 0.5}, "expected the fields of a Summary record; got 'accuracy'"),

@@ -5,7 +5,7 @@ from robust_tf.flags.text import flagfile
 from robust_tf.models import MODELS
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.cost import costs, speed
-from robust_tf.training.dry_run import dry_run
+from robust_tf.training.dry_run import absent, dry_run
 
 MACS = 2293000  # of LeNet, one image
 TRAINED, HELD_OUT = 1437 - 287, 287  # scans
@@ -55,3 +55,14 @@ def test_a_dry_run_prints_a_flagfile_that_means_the_same(tmp_path, capsys, monke
 def test_the_size_of_own_images_comes_back_as_it_is_typed():
     config = parse(TrainConfig, ["--dataset=folder", "--image_size=48x64"])
     assert parse(TrainConfig, flagfile(config)).image_size == (48, 64)
+
+
+def test_a_dry_run_says_that_a_data_set_would_be_downloaded(tmp_path):
+    asked = lambda *flags: absent(parse(TrainConfig, flags))
+    assert (
+        asked("--dataset=mnist", f"--data_dir={tmp_path}")
+        == f"mnist is not in {tmp_path}; training downloads it to there"
+    )
+    (tmp_path / "mnist").mkdir()
+    assert asked("--dataset=mnist", f"--data_dir={tmp_path}") is None
+    assert asked("--dataset=digits") is None

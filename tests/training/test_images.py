@@ -1,9 +1,11 @@
 """A run on the user's own images: what it chooses, records and reads again, and that streaming changes nothing."""
 
+import dataclasses
 import json
 import re
 import shutil
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,11 +131,19 @@ def test_a_run_is_tested_on_the_files_that_it_recorded(images, tmp_path):
     assert export(parse(ExportConfig, [f"--workdir={run.path}", "--formats=float32", "--steps=1"])).num_images == len(
         chosen.test
     )
+    replaced = (images / chosen.test[0]).read_bytes()
+    (images / chosen.test[0]).write_bytes((images / chosen.test[-1]).read_bytes())
+    with pytest.raises(Refusal, match="expected the test images as the run recorded them; got changed files"):
+        measured()
+    (images / chosen.test[0]).write_bytes(replaced)
+    assert measured().clean_accuracy == before.clean_accuracy
     (images / chosen.test[0]).unlink()
     with pytest.raises(Refusal, match=f"expected the .* test files of the run; got none at {chosen.test[0]}"):
         measured()
     with pytest.raises(Refusal, match=r"did not train on this run's test images; got .* that it trained on, "):
         check_unseen("init_from", run, chosen.train[:3])
+    imported = SimpleNamespace(path="RUN", images=chosen, config=dataclasses.replace(run.config, method="none"))
+    check_unseen("init_from", imported, chosen.train[:3])  # what a file was trained on is not known
 
     (images / chosen.train[0]).unlink()
     before = run.summary_path.stat().st_mtime_ns, run.net_path.read_bytes()
@@ -155,7 +165,7 @@ def test_a_run_is_tested_on_the_files_that_it_recorded(images, tmp_path):
     record = json.loads(run.images_path.read_text())
     for wrong in ("../secret/a.png", "/etc/secret/a.png", "a.png"):
         run.images_path.write_text(json.dumps(record | {"test": [wrong]}))
-        with pytest.raises(Refusal, match=r"images\.json: expected a OwnImages record"):
+        with pytest.raises(Refusal, match=r"images\.json: expected the record OwnImages"):
             measured()
 
 

@@ -101,6 +101,11 @@ def test_of_scalings_that_score_alike_the_most_likely_is_taken():
     assert "0..1 is taken, as none is better than guessing" in said
     assert choose(net, ["0..1", "0..255"], images, np.arange(100) % 3, "0..255").scaling == "0..255"  # its own layer
     assert "warning: the net is no better than guessing" in warning
+    net.layers[-1].set_weights([0 * w for w in net.layers[-1].get_weights()])  # class 0 for all images
+    labels = np.minimum(np.arange(100) % 4, 1)
+    found = choose(net, ["0..1"], images, 1 - labels)
+    assert found.accuracies["0..1"] == found.frequent == 0.75
+    assert found.at_chance
 
 
 def test_a_wrong_scaling_is_taken_and_said(trained):
@@ -242,13 +247,15 @@ def test_a_run_resumes_after_its_file_has_moved(trained, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_frozen_kernels_are_trained_around_and_never_pruned(keras, trained, tmp_path):
+def test_frozen_kernels_are_trained_around_and_never_pruned(keras, trained, tmp_path, capsys):
     net = keras.models.load_model(trained)
     net.get_layer("first").trainable = False
     net.save(tmp_path / "net.keras")
     before = net.get_layer("first").get_weights()
     flags = (f"--model={tmp_path / 'net.keras'}", "--epochs=1", *SHORT)
+    capsys.readouterr()
     run = train(config(tmp_path / "run", *flags, "--method=da"))
+    assert "1 frozen layer, left as they are without --unfreeze" in capsys.readouterr().out
     after = load_net(run.net_path)
     for ours, theirs in zip(after.get_layer("first").get_weights(), before):
         np.testing.assert_array_equal(ours, theirs)
@@ -256,6 +263,10 @@ def test_frozen_kernels_are_trained_around_and_never_pruned(keras, trained, tmp_
     with pytest.raises(Refusal, match=r"expected a net without frozen layers, --unfreeze, or --method=natural\|da, as"):
         train(config(tmp_path / "pruned", *flags, "--method=admm"))
     assert not (tmp_path / "pruned").exists()
+    (tmp_path / "net.keras").rename(tmp_path / "elsewhere.keras")
+    with pytest.raises(Refusal, match=rf"give --model={run.imported_path} too"):
+        train(config(tmp_path / "other", "--method=da", "--epochs=1", f"--init_from={run.path}"))
+    (tmp_path / "elsewhere.keras").rename(tmp_path / "net.keras")
     # --unfreeze trains all layers, from the file or from a run that holds the net.
     (tmp_path / "net.keras").unlink()
     pruned = train(config(tmp_path / "pruned", *flags, "--method=admm", "--unfreeze", f"--init_from={run.path}"))
@@ -273,6 +284,10 @@ def test_weights_of_a_file_for_a_named_net(tmp_path):
     second = train(config(tmp_path / "second", *flags, "--width=0.2", "--seed=1"))
     for ours, theirs in zip(load_net(second.net_path).weights, load_net(first.net_path).weights):
         np.testing.assert_array_equal(ours, theirs)
+    named = first.path.rename(tmp_path / "first.keras")  # a run directory with a file's name
+    third = train(config(tmp_path / "named", f"--init_from={named}", "--method=none", "--width=0.2", "--seed=1"))
+    np.testing.assert_array_equal(load_net(third.net_path).weights[0], load_net(second.net_path).weights[0])
+    flags = (f"--init_from={named / 'model.keras'}", "--method=none")
     with pytest.raises(Refusal, match=r"expected weights of shape \(5, 5, 1, 6\) for conv1/kernel; got \(5, 5, 1, 4\)"):
         train(config(tmp_path / "third", *flags, "--width=0.3"))
 

@@ -53,6 +53,8 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_else(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Refusal, match=r"expected a writable folder; got a file at .*/file"):
         RunDirectory.for_config(config(tmp_path / "file" / "run", "--dry_run"))
+    with pytest.raises(Refusal, match=r"--workdir=/proc/run: expected a writable folder; got .* at /proc"):
+        RunDirectory.for_config(config("/proc/run", "--dry_run"))
 
 
 def test_data_may_have_moved(tmp_path):

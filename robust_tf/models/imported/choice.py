@@ -19,7 +19,7 @@ class Choice(NamedTuple):
     """scaling: name in SCALINGS. accuracies: {name: accuracy on `images` training images} of all that were tried.
     alike: names of those whose accuracies are equal within `margin`, the chosen one among them. reason: why it is
     taken, of those or without images. order: for each output the class that it stands for, where that is clearly not
-    its own; None otherwise. classes: their number."""
+    its own; None otherwise. frequent: share of the most frequent class."""
 
     scaling: str
     accuracies: dict
@@ -27,17 +27,16 @@ class Choice(NamedTuple):
     alike: tuple = ()
     reason: str = ""
     order: tuple | None = None
-    classes: int = 0
+    frequent: float = 0.0
 
     @property
     def at_chance(self):
         """Whether even the best accuracy is that of guessing, within three standard deviations."""
-        return bool(self.accuracies) and max(self.accuracies.values()) <= chance(self.classes, self.images)
+        return bool(self.accuracies) and max(self.accuracies.values()) <= chance(self.frequent, self.images)
 
 
-def chance(classes, images):
-    """The accuracy of guessing, and three of its standard deviations."""
-    p = 1 / classes
+def chance(p, images):
+    """p, the accuracy of always naming the most frequent class, and three of its standard deviations."""
     return p + 3 * (p * (1 - p) / images) ** 0.5
 
 
@@ -58,6 +57,7 @@ def choose(net, names, images, labels, declared=None):
     every = max(1, len(images) // IMAGES)
     images, labels = images[::every][:IMAGES], np.asarray(labels)[::every][:IMAGES]
     K, n = net.output_shape[-1], len(images)
+    frequent = float(np.bincount(labels).max() / n)
     accuracies, scores, orders, losses = {}, {}, {}, {}
     for name in names:
         z = mapped(lambda x, name=name: logits(net, name, x), images, 100)
@@ -67,19 +67,19 @@ def choose(net, names, images, labels, declared=None):
         table = np.histogram2d(predicted, labels, bins=[range(K + 1)] * 2)[0]  # [output, class]
         order = tuple(int(each) for each in table.argmax(1))
         matched = float(table.max(1).sum() / n) if sorted(order) == list(range(K)) else 0.0
-        clear = matched > max(accuracies[name] + 0.1, chance(K, n) + 0.1)
+        clear = matched > max(accuracies[name] + 0.1, chance(frequent, n) + 0.1)
         orders[name], scores[name] = (order, matched) if clear else (None, accuracies[name])
     best = max(scores, key=scores.get)
     alike = tuple(name for name in names if scores[name] >= scores[best] - margin(n))
     # Rectified nets classify nearly the same at every scale, but are certain of their errors at a wrong one.
-    guesses = scores[best] <= chance(K, n)
+    guesses = scores[best] <= chance(frequent, n)
     if declared in alike or (declared in names and guesses):
         preferred, reason = declared, FIRST_LAYER
     elif guesses:
         preferred, reason = names[0], "as none is better than guessing"
     else:
         preferred, reason = min(alike, key=losses.get), "as its cross-entropy is least"
-    return Choice(preferred, accuracies, n, alike, reason, orders[preferred], K)
+    return Choice(preferred, accuracies, n, alike, reason, orders[preferred], frequent)
 
 
 def logits(net, name, images):

@@ -53,7 +53,11 @@ def read(path):
             return _read_saved_model(path)
         if not path.exists():
             raise Refusal(f"{path}: expected a file of a Keras net (.keras, .h5) or a SavedModel; got none")
+        if not path.is_file():
+            raise Refusal(f"{path}: expected a file of a Keras net (.keras, .h5) or a SavedModel; got no regular file")
         if zipfile.is_zipfile(path):
+            if path.suffix != ".keras":
+                raise Refusal(f"{path}: expected the name of a Keras archive to end in .keras; got {path.name}")
             return _read_keras_file(path)
         if h5py.is_hdf5(path):
             return _read_h5_file(path)

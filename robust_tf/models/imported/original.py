@@ -74,6 +74,8 @@ def check_equal(source, net, head):
     z = np.asarray(net(x, training=False), np.float64)
     if expected.shape != z.shape:
         raise Refusal(f"{source.path}: expected outputs {z.shape[1:]} of the net; got {expected.shape[1:]}")
+    if not (np.isfinite(expected).all() and np.isfinite(z).all()):
+        raise Refusal(f"{source.path}: expected a net with finite outputs; got NaN or infinity on random images")
     if head:  # probabilities; their logarithms are compared, since probabilities near 0 and 1 hide differences
         with np.errstate(divide="ignore"):
             given, ours = np.log(expected), log_probabilities(z, head)
@@ -81,8 +83,6 @@ def check_equal(source, net, head):
         given, ours = given[compared], ours[compared]
     else:
         given, ours = expected, z
-    if not (np.isfinite(given).all() and np.isfinite(ours).all()):
-        raise Refusal(f"{source.path}: expected a net with finite outputs; got NaN or infinity on random images")
     low = "float16" in source.dtype.name or any(
         "float16" in str(step.layer.config.get("dtype")) for step in source.steps
     )
