@@ -222,7 +222,10 @@ MISTAKES = {
         lambda n, x, y: api.certify(n, x * 255, y, 0.1),
         r"x: expected pixels in \[0, 1\]; got .*; divide by 255",
     ),
-    "text": (lambda n, x, y: api.certify(n, x, ["a"] * 12, 0.1), "y: expected an array of labels; got list"),
+    "text": (
+        lambda n, x, y: api.certify(n, x, ["a"] * 12, 0.1),
+        "y: expected an array of labels, as numbers; got text",
+    ),
     "labels": (lambda n, x, y: api.autoattack(n, x, y + 9, 0.1), "y: expected labels from 0 to 3, the net's classes"),
     "radius of an attack": (lambda n, x, y: api.autoattack(n, x, y, 8), "--eps: .*; got 8; did you mean 8/255?"),
     "no radius": (lambda n, x, y: api.autoattack(n, x, y, None), "--eps: expected a radius in pixels"),

@@ -32,7 +32,8 @@ def as_array(values, name, what):
     except ValueError as error:  # rows of different lengths
         raise Refusal(f"{name}: expected an array of {what}; got {error}") from None
     if found.dtype.kind not in "biuf":
-        raise Refusal(f"{name}: expected an array of {what}; got {type(values).__name__}")
+        got = "text" if found.dtype.kind in "US" else type(values).__name__
+        raise Refusal(f"{name}: expected an array of {what}, as numbers; got {got}")
     return found
 
 

@@ -200,6 +200,12 @@ class RobustModel(keras.Model):
         with checks.one_line(self):
             return super().predict_on_batch(x)
 
+    def save(self, filepath, *args, **kwargs):
+        """As Keras' save, to a file NAME.keras; raises Refusal for another."""
+        if not str(filepath).endswith(".keras"):
+            raise Refusal(f"{self.name}: expected a path NAME.keras to save to; got {filepath}")
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self):
         if self.constraint.trained is not None:
             raise Refusal(

@@ -61,4 +61,7 @@ def test_a_constraint_is_left_out_and_wrappers_are_refused(small_net, small_imag
     masked = RobustModel(twin, eps=0.1, constraint=WeightConstraint(trained=twin, attacked=small_net))
     with pytest.raises(Refusal, match="expected a net of plain layers to save; got masks' wrappers"):
         masked.save(tmp_path / "masked.keras")
+    for name in ("model.h5", "model"):
+        with pytest.raises(Refusal, match=f"expected a path NAME.keras to save to; got .*{name}"):
+            masked.save(tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras"]
