@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.certification import floats, integers
+from robust_tf.certification.bounds import UNIT
 from robust_tf.certification.operations import ends, fitting, refuse
 from robust_tf.certification.propagation import propagate
 from robust_tf.certification.requantise import RELATIVE, multiplier
@@ -41,15 +42,19 @@ def check_ends(graph, path, image_shape, classes):
             raise Refusal(f"{path}: expected an {what} of shape {expected}; got {graph.shape(found[0])}")
 
 
-def stored(graph, x, eps):
+def stored(graph, x, eps, scaling=None):
     """The file's inputs for x - eps and x + eps, clipped to [0, 1], float64.
 
-    For an integer input: round(x / scale) + zero point, in the range of its type. The inputs between the two contain
-    that of every image within eps, as rounding is monotone.
+    scaling: None or a `scaling.Scaling`, what a program computes from pixels, in float32, before it calls the file. For
+    an integer input: round(x / scale) + zero point, in the range of its type. The inputs between the two contain that
+    of every image within eps, as rounding is monotone.
     """
     (tensor,) = graph.inputs
     low, high = np.maximum(np.float64(x) - eps, 0), np.minimum(np.float64(x) + eps, 1)
-    outward = np.nextafter(np.float32(low), np.float32(-1)), np.nextafter(np.float32(high), np.float32(2))
+    if scaling:
+        error = 4 * UNIT * (np.abs(scaling.scale).max() + np.abs(scaling.offset).max())
+        low, high = scaling.of(low) - error, scaling.of(high) + error
+    outward = np.nextafter(np.float32(low), np.float32(-np.inf)), np.nextafter(np.float32(high), np.float32(np.inf))
     kind = graph.type(tensor)
     if kind == "FLOAT32":
         return tuple(side.astype(np.float64) for side in outward)
@@ -60,18 +65,18 @@ def stored(graph, x, eps):
     return tuple(side.astype(np.float64) for side in inputs)
 
 
-def scores(graph, x, eps):
+def scores(graph, x, eps, scaling=None):
     """(low, high) of the file's output over the images within eps of x, as it is stored, float64 [B, K]."""
-    bounds = propagate(graph, graph.ops, inputs(graph, x, eps))
+    bounds = propagate(graph, graph.ops, inputs(graph, x, eps, scaling))
     return tuple(side.numpy() for side in bounds[graph.outputs[0]])
 
 
-def inputs(graph, x, eps):
-    return {graph.inputs[0]: tuple(tf.constant(side) for side in stored(graph, x, eps))}
+def inputs(graph, x, eps, scaling=None):
+    return {graph.inputs[0]: tuple(tf.constant(side) for side in stored(graph, x, eps, scaling))}
 
 
-def prover(graph):
-    """prove(x, y, eps): which images x of label y are proven, bool [B]."""
+def prover(graph, scaling=None):
+    """prove(x, y, eps): which images x of label y are proven, bool [B]; scaling: see `stored`."""
     ops, (output,) = list(graph.ops), graph.outputs
     while ops and ops[-1].outputs == (output,) and keeps_order(graph, ops[-1]):
         output = ops.pop().inputs[0]
@@ -83,7 +88,7 @@ def prover(graph):
     def prove(x, y, eps):
         y = np.asarray(y)
         with fitting(last):
-            interval = propagate(graph, inner, inputs(graph, x, eps))[last.inputs[0]]
+            interval = propagate(graph, inner, inputs(graph, x, eps, scaling))[last.inputs[0]]
             flat = tuple(tf.reshape(side, (len(y), -1)).numpy() for side in interval)
             won = wins(graph, last, flat, y)
         won[np.arange(len(y)), y] = True

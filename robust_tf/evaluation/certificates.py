@@ -16,7 +16,7 @@ from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
 
 
-def certified_file(path, images, labels, eps, batch_size, *, state_path=None, advance=lambda count: None):
+def certified_file(path, images, labels, eps, batch_size, *, scaling=None, state_path=None, advance=lambda count: None):
     """The CertifiedFile of `path`.
 
     Where the certificate does not know the file, or its bounds do not hold the runtime's scores, it has the reason and
@@ -27,6 +27,7 @@ def certified_file(path, images, labels, eps, batch_size, *, state_path=None, ad
       images, labels: uint8 [N, H, W, C] or pixels, and int [N].
       eps: radius in pixels of [0, 1].
       batch_size: images bounded at once.
+      scaling: None or the Scaling of the pixels before the file's input.
       state_path: None or a path (.npz) that is rewritten after each batch, from which the same call goes on; the caller
         removes it.
       advance: called with the number of images after each batch.
@@ -38,20 +39,20 @@ def certified_file(path, images, labels, eps, batch_size, *, state_path=None, ad
     loaded = tflite.interpreter(path, runtime.split()[0])
     reason, prove = None, None
     try:
-        prove = file.prover(graph)
+        prove = file.prover(graph, scaling)
     except Refusal as refusal:
         reason = str(refusal)
     found, seconds = restored(state_path, identity)  # found: bool [4, images that are done], rows as below
     advance(found.shape[1])
     for _, x, y in in_batches(images[found.shape[1] :], labels[found.shape[1] :], batch_size):
         x = x.numpy()
-        scores = tflite.outputs(loaded, x)
+        scores = tflite.outputs(loaded, scaling.of(x).astype(np.float32) if scaling else x)
         rows = np.zeros((4, len(y)), bool)  # correct, outside the bounds at eps 0, certified at eps 0, and at eps
         rows[0] = scores.argmax(-1) == y
         began = time.perf_counter()
         try:
             if not reason:
-                low, high = file.scores(graph, x, 0)
+                low, high = file.scores(graph, x, 0, scaling)
                 rows[1:] = ~((low <= scores) & (scores <= high)).all(-1), prove(x, y, 0), prove(x, y, eps)
         except Refusal as refusal:  # of an operation that bounds do not know
             reason = str(refusal)

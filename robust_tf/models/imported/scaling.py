@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-AUTO = "auto"
+import numpy as np
+
+AUTO, AS_PIXELS = "auto", "0..1"
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Scaling:
         """The number of channels that it needs; None for any."""
         return len(self.offset) if isinstance(self.offset, tuple) else None
 
+    def of(self, x):
+        """The pixels as the net expects them, of an array x [..., channels] in [0, 1]."""
+        scaled = np.asarray(self.scale) * x + np.asarray(self.offset)
+        return scaled[..., ::-1] if self.reverse else scaled
+
     def layers(self):
         """The Keras layers that compute it."""
         import tf_keras as keras
@@ -34,7 +41,7 @@ class Scaling:
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 SCALINGS = {
-    "0..1": Scaling("x"),
+    AS_PIXELS: Scaling("x"),
     "-1..1": Scaling("2 x - 1", 2.0, -1.0),
     "0..255": Scaling("255 x", 255.0),
     "imagenet": Scaling(
