@@ -82,10 +82,10 @@ def shares(squares, budget, delta, k=None, grid=4096):
             least = np.minimum.accumulate(value[i + 1])
             # Index of the next layer's largest number whose fraction is smaller by delta.
             allowed = np.searchsorted(m_of[i + 1] / d[i + 1], m_of[i] / d[i] - delta + 1e-12, side="right") - 1
-            value[i] = np.where(allowed >= 0, lost[i] + multiplier * m_of[i] + least[np.maximum(allowed, 0)], np.inf)
+            value[i] = np.where(allowed >= 0, lost[i] + multiplier * m_of[i] + least[allowed], np.inf)  # -1: none
             place = np.zeros(len(least), int)  # of the running minimum
             np.maximum.accumulate(np.where(value[i + 1] <= least, np.arange(len(least)), 0), out=place)
-            choice[i] = place[np.maximum(allowed, 0)]
+            choice[i] = place[allowed]
         j = int(np.argmin(value[0]))
         m = [m_of[0][j]]
         for i in range(L - 1):

@@ -17,9 +17,9 @@ def top(scores, m):
     """
     bits, m = tf.bitcast(tf.abs(scores), tf.int32), tf.cast(m, tf.int32)  # abs: -0.0 has the sign bit
     upper = tf.bitwise.right_shift(bits, 16)
-    edge, rest = _edge(tf.math.bincount(upper, minlength=2**15), tf.maximum(m, 1))
+    edge, rest = _edge(tf.math.bincount(upper), tf.maximum(m, 1))
     lower = tf.bitwise.bitwise_and(tf.boolean_mask(bits, upper == edge), 2**16 - 1)
-    lower_edge, rest = _edge(tf.math.bincount(lower, minlength=2**16), rest)
+    lower_edge, rest = _edge(tf.math.bincount(lower), rest)
     threshold = edge * 2**16 + lower_edge  # the bits of the m-th largest
     equal = bits == threshold
     kept = (bits > threshold) | (equal & (tf.cumsum(tf.cast(equal, tf.int32)) <= rest))

@@ -49,7 +49,7 @@ def apart(w, phi):
         return z
     norm, distance = np.linalg.norm(columns, axis=0), distances(columns)
     pairs = [(distance[i, j], i, j) for i in range(len(norm)) for j in range(i) if distance[i, j] < phi]
-    alive = norm > 0
+    alive = np.ones(len(norm), bool)
     for _, i, j in sorted(pairs):  # j < i
         if alive[i] and alive[j]:
             dropped = j if norm[j] < norm[i] else i
@@ -58,20 +58,15 @@ def apart(w, phi):
     return z
 
 
-def typical_distance(columns):
-    """Mean distance of each column to the non-zero others."""
-    alive = columns.any(axis=0)
-    others = alive.sum() - 1
-    return distances(columns)[:, alive].sum(axis=1) / max(others, 1)
-
-
 def originality(columns):
-    """The rank of each filter by `typical_distance` among the non-zero filters of its layer, as a fraction in [0, 1).
+    """The rank of each non-zero filter of a layer by its mean distance to the others, in [0, 1); 0 for zeros.
 
     The distances themselves grow with the number of inputs: compared across layers, they would empty the layer with the
     smallest filters first.
     """
     alive = columns.any(axis=0)
-    distance = np.where(alive, typical_distance(columns), -1.0)
-    place = np.argsort(np.argsort(-distance, kind="stable"), kind="stable")  # 0: the most original
-    return 1 - (place + 1) / max(alive.sum(), 1)
+    distance = distances(columns)[alive][:, alive].sum(axis=1)  # their mean has the same order
+    place = np.argsort(np.argsort(-distance, kind="stable"))  # 0: the most original
+    ranks = np.zeros(len(alive))
+    ranks[alive] = 1 - (place + 1) / alive.sum()
+    return ranks

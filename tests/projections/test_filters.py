@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_tf.projections.channel import channel
-from robust_tf.projections.redundant import apart, distances, redundant, typical_distance
+from robust_tf.projections.redundant import apart, distances, originality, redundant
 
 weights = st.lists(st.floats(-2, 2, width=32, allow_subnormal=False), min_size=6, max_size=6)
 
@@ -98,11 +98,19 @@ def test_layers_lose_filters_in_equal_shares():
     """Filters of 2 and of 300 inputs, where the second layer's distances are larger."""
     rng = np.random.default_rng(0)
     W = [tf.constant(rng.normal(size=size), tf.float32) for size in ((2, 20), (300, 20), (20, 3))]
-    assert typical_distance(W[0].numpy()).mean() < typical_distance(W[1].numpy()).mean()
+    assert distances(W[0].numpy()).mean() < distances(W[1].numpy()).mean()
     Z = redundant(W, 6040 // 2 + 60)
     alive = [int(z.numpy().any(axis=0).sum()) for z in Z]
     assert abs(alive[0] - alive[1]) <= 1
     assert alive[2] == 3
+
+
+def test_originality_ranks_the_filters_that_are_left():
+    """Three filters on a line, whose ends are 1.15 and 1.06 from the others, the middle 0.80; and zeros."""
+    columns = np.array([[0.0, 1, 1, 0, 1], [0, 0, 0.5, 0, 1]])
+    np.testing.assert_allclose(originality(columns), [0, 2 / 3, 0, 0, 1 / 3])
+    np.testing.assert_array_equal(originality(np.zeros((2, 3))), 0)
+    np.testing.assert_allclose(originality(np.ones((2, 4))), [0.75, 0.5, 0.25, 0])  # of equal ones the first
 
 
 def test_the_typical_filter_goes_first():

@@ -47,6 +47,27 @@ def test_shares_against_brute_force(d, share, delta, seed):
         assert tuple(more) not in every
 
 
+def chains(d, delta):
+    """All numbers of weights that fall by delta from layer to layer, [chains, layers]."""
+    every = itertools.product(*(range(1, size + 1) for size in d))
+    return np.array([m for m in every if falls(m, d, delta)])
+
+
+@pytest.mark.parametrize("multiplier", [0.05, 0.3, 1.0, 3.0])
+def test_shares_are_exact_for_budgets_that_a_multiplier_meets(multiplier):
+    """argmin of loss + multiplier * sum m_l by brute force meets the budget sum m_l. Deeper layers have larger weights,
+    so that each weight at the time, the largest that the chain allows, would not do."""
+    rng, delta = np.random.default_rng(0), 0.05
+    for _ in range(10):
+        d = rng.integers(4, 9, size=3)
+        squares = [np.sort(rng.exponential(10.0**layer, size))[::-1] for layer, size in enumerate(d)]
+        every = chains(d, delta)
+        losses = np.array([lost(squares, m) for m in every])
+        best = np.argmin(losses + multiplier * every.sum(1))
+        found = shares(squares, int(every[best].sum()), delta)
+        assert lost(squares, found) == pytest.approx(losses[best])
+
+
 def test_shares_are_mostly_the_best():
     """The multiplier reaches most budgets, and the greedy rest seldom errs: nine of ten random cases are exact."""
     rng = np.random.default_rng(0)

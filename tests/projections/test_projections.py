@@ -189,6 +189,14 @@ def test_two_of_four_by_hand():
         n_of_m([kernel], 5)
 
 
+def test_what_two_of_four_may_keep_of_a_convolution():
+    """Six inputs of two outputs, a whole group and half a group: 2 (2 + 2) weights."""
+    W = [tf.reshape(tf.range(1.0, 13.0), (1, 3, 2, 2))]
+    with pytest.raises(ValueError, match="expected k >= 8"):
+        n_of_m(W, 7)
+    assert np.count_nonzero(n_of_m(W, 8)[0]) == 8
+
+
 @settings(deadline=None)
 @given(values=either, blocks=st.integers(1, 2))
 def test_blocks_are_the_nearest_point(values, blocks):
