@@ -40,7 +40,7 @@ def mean(values, weights=None):
 def divergence(z, z_adv):
     """KL(softmax(z) || softmax(z_adv)) of each image, [B]."""
     log_p, log_q = tf.nn.log_softmax(z), tf.nn.log_softmax(z_adv)
-    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), -1)
+    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), 1)
 
 
 def away_from(z):
@@ -90,5 +90,6 @@ def balanced(labels, num_classes):
     """Class weights w [num_classes] with mean 1 over the labels: w_c = N / (K N_c), for N_c of N labels, K classes that
     occur; 1 for a class that does not occur."""
     counted = np.bincount(labels, minlength=num_classes)
-    occurring = np.count_nonzero(counted)
-    return np.where(counted, len(labels) / (occurring * np.maximum(counted, 1)), 1.0)
+    occurs, weights = counted.astype(bool), np.ones(num_classes)
+    weights[occurs] = len(labels) / (occurs.sum() * counted[occurs])
+    return weights
