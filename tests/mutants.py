@@ -41,7 +41,7 @@ MODULES = {  # each with the tests that should notice
     },
     "training/losses": ("training/test_losses.py", "training/test_model.py"),
     "training/schedules": ("training/test_schedules.py", "training/test_stage.py"),
-    "training/model": ("training/test_model.py", "training/test_callbacks.py"),
+    "training/model": ("training/test_model.py", "training/test_checks.py", "training/test_callbacks.py"),
 }  # fmt: skip
 # Changes that a test may miss. Others, such as + to <<, end in an error.
 OPERATORS = (

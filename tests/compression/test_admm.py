@@ -26,6 +26,11 @@ def test_start():
     assert float(admm.penalty()) == pytest.approx(0.5 / 2 * 1.25)
 
 
+def test_only_the_kernels_are_trained():
+    admm = admm_of([1.0, -2.0, 3.0, 0.5])
+    assert {w.ref() for w in admm.trainable_variables} == {w.ref() for w in admm.W}
+
+
 def test_a_boundary_by_hand():
     admm = admm_of([1.0, -2.0, 3.0, 0.5])
     admm.start(2)

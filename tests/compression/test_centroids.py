@@ -30,6 +30,11 @@ def test_a_gradient_step_is_one_on_the_values():
     assert (w.numpy()[values == 0] == 0).all()
 
 
+def test_the_assignments_are_not_trained():
+    held = Centroids([tf.Variable([[1.0, 0.0], [1.0, -2.0]])])
+    assert [w.ref() for w in held.trainable_variables] == [held.W[0].ref()]
+
+
 def test_an_all_zero_kernel_stays_so():
     w = tf.Variable(tf.zeros((2, 2)))
     held = Centroids([w])

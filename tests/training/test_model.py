@@ -71,6 +71,17 @@ def test_attacks_leave_batch_statistics_alone(small_net, small_images):
     assert (small_net.get_layer("norm").moving_mean.numpy() != statistics[0]).any()
 
 
+def test_attacks_leave_statistics_alone_that_no_convolution_takes_in(small_images):
+    layers = keras.layers
+    net = keras.Sequential([keras.Input((6, 5, 2)), layers.BatchNormalization(), layers.Flatten(), layers.Dense(3)])
+    model = RobustModel(net, eps=0.1, steps=2)
+    model.compile("adam")
+    before = [w.numpy() for w in net.non_trainable_variables]
+    model.evaluate(*small_images, verbose=0)
+    for w, value in zip(net.non_trainable_variables, before):
+        np.testing.assert_array_equal(w, value)
+
+
 def test_evaluate_reports_clean_and_robust_accuracy(plain_net, small_images):
     x, y = small_images
     model = RobustModel(plain_net, eps=0.0, steps=2)

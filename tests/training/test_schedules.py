@@ -60,12 +60,15 @@ def test_the_papers_plans():
     atmc = LEARNING_RATES["atmc"].pairs("dense", 150, 9.0)
     assert [value_at(atmc, epoch) for epoch in (0, 29, 30, 60, 149)] == pytest.approx([5e-3, 5e-3, 5e-4, 5e-5, 5e-7])
     assert [start for start, _ in LEARNING_RATES["atmc_plan_1"].pairs("dense", 200, 9.0)] == [0, 40, 80, 120, 160]
+    assert LEARNING_RATES["atmc_plan_3"].pairs("dense", 150, 9.0) == atmc
     code = LEARNING_RATES["atmc_code"].pairs
     firsts = {
         stage: code(stage, 200, 9.0)[0][1] for stage in ("dense", "natural", "l0", "finetune", "atmc", "codebook")
     }
     assert firsts == {"dense": 0.05, "natural": 0.05, "l0": 0.01, "finetune": 0.01, "atmc": 0.005, "codebook": 0.005}
-    assert [start for start, _ in code("atmc", 200, 9.0)] == [0, 60, 80, 120]
+    drops = {"dense": [80, 120, 150], "l0": [30, 60, 90, 120], "atmc": [60, 80, 120]}
+    for stage, epochs in drops.items():
+        assert [start for start, _ in code(stage, 200, 9.0)] == [0, *epochs]
     thesis = LEARNING_RATES["thesis"].pairs("dense", 200, 9.0)
     assert [value_at(thesis, epoch) for epoch in (0, 10, 199)] == pytest.approx([0.05, 0.04, 0.05 * 0.8**19])
 
