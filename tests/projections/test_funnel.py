@@ -55,12 +55,12 @@ def chains(d, delta):
 
 @pytest.mark.parametrize("multiplier", [0.05, 0.3, 1.0, 3.0])
 def test_shares_are_exact_for_budgets_that_a_multiplier_meets(multiplier):
-    """argmin of loss + multiplier * sum m_l by brute force meets the budget sum m_l. Deeper layers have larger weights,
-    so that each weight at the time, the largest that the chain allows, would not do."""
+    """argmin of loss + multiplier * sum m_l by brute force meets the budget sum m_l. The first layer has the smallest
+    weights, the second the largest: one by one, the largest that the chain allows, they would not be the best."""
     rng, delta = np.random.default_rng(0), 0.05
     for _ in range(10):
         d = rng.integers(4, 9, size=3)
-        squares = [np.sort(rng.exponential(10.0**layer, size))[::-1] for layer, size in enumerate(d)]
+        squares = [np.sort(rng.exponential(scale, size))[::-1] for scale, size in zip((0.1, 30, 3), d)]
         every = chains(d, delta)
         losses = np.array([lost(squares, m) for m in every])
         best = np.argmin(losses + multiplier * every.sum(1))
