@@ -26,10 +26,15 @@ MODULES = {  # each with the tests that should notice
             ("apgd", "attacks/test_apgd_transcribed.py"), ("fab",), ("square",), ("starts",), ("balls",),
         )
     },
-    **{f"attacks/{name}": ("attacks",) for name in ("pgd", "cw", "wrm", "spsa", "margin", "seeds")},
     **{
-        f"certification/{name}": ("certification",)
-        for name in ("bounds", "certified", "requantise", "integers", "file")
+        f"attacks/{name}": ("attacks/test_attacks.py", "attacks")
+        for name in ("pgd", "cw", "wrm", "spsa", "margin", "seeds")
+    },
+    "certification/bounds": ("certification/test_bounds.py", "certification/test_rounding.py"),
+    "certification/certified": ("certification/test_floats.py", "evaluation/test_sparing.py"),
+    **{
+        f"certification/{name}": ("certification/test_integers.py", "certification")
+        for name in ("requantise", "integers", "file")
     },
     **{f"compression/{name}": ("compression",) for name in ("admm", "atmc", "masks", "centroids")},
     "compression/quantise": ("evaluation/test_modes.py",),
