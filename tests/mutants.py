@@ -31,7 +31,7 @@ MODULES = {  # each with the tests that should notice
         for name in ("pgd", "cw", "wrm", "spsa", "margin", "seeds")
     },
     "certification/bounds": ("certification/test_bounds.py", "certification/test_rounding.py"),
-    "certification/certified": ("certification/test_floats.py", "evaluation/test_sparing.py"),
+    "certification/certified": ("certification/test_certified.py", "evaluation/test_sparing.py"),
     **{
         f"certification/{name}": ("certification/test_integers.py", "certification")
         for name in ("requantise", "integers", "file")

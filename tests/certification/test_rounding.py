@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.certification.bounds import UNIT, worst_logits
+from robust_tf.certification.bounds import UNIT, fan_in, linear, summands, worst_logits
 from robust_tf.models import MODELS
 from robust_tf.models.fast import inference_form, training_form
 
@@ -78,6 +79,26 @@ def test_every_form_of_the_net_is_inside_at_eps_0(name):
     assert exceeded
     allowance = (upper - plain).max() / np.abs(exact).max()
     assert allowance < 0.05  # of the largest logit; it grows from layer to layer
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Conv2D(4, (3, 2)), layers.Conv2D(4, 3, groups=2), layers.DepthwiseConv2D((3, 2)), layers.Dense(3)],
+    ids=["conv", "groups", "depthwise", "dense"],
+)
+def test_the_products_of_a_layer_are_counted(layer):
+    """With a kernel and inputs of ones an output is their number."""
+    ones = tf.ones((1, 12) if isinstance(layer, layers.Dense) else (1, 5, 6, 4))
+    layer(ones)
+    assert np.unique(linear(layer, ones, tf.ones_like)) == [fan_in(layer)]
+
+
+def test_the_summands_of_a_layer_are_counted():
+    three, pool, whole = layers.Add(), layers.AveragePooling2D((2, 3)), layers.GlobalAveragePooling2D()
+    a = keras.Input((4, 5, 2))
+    for layer, inputs, count in ((three, [a, a, a], 3), (pool, a, 6), (whole, a, 20)):
+        layer(inputs)
+        assert summands(layer, inputs) == count
 
 
 def test_sums_that_cancel_in_any_order():
