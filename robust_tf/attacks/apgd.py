@@ -89,7 +89,7 @@ def apgd_t(logits_fn, x, y, *, eps, steps=100, restarts=1, seed=0):
 
 def wrong_classes(z, y):
     """All classes but y by decreasing logit, [B, K - 1]."""
-    others = z - 1e9 * tf.one_hot(y, z.shape[-1])
+    others = tf.where(tf.one_hot(y, z.shape[-1]) > 0, -np.inf, z)
     return tf.argsort(others, direction="DESCENDING", stable=True)[:, :-1]
 
 

@@ -54,7 +54,7 @@ def _attack(logits_fn, x, y, attempts, eps, steps, seed):
     z = logits_fn(x)
     targets = wrong_classes(z, y)
     x_adv, eps, seeds = x, tf.constant(eps, tf.float32), rows(seed, x)
-    nearest = tf.fill(y.shape, 1.0)  # distance of the nearest misclassified image so far
+    nearest = tf.fill(y.shape, np.inf)  # distance of the nearest misclassified image so far
     left = tf.where(tf.argmax(z, -1, tf.int32) == y)[:, 0]
     for restart, rank in attempts:
         if not len(left):
@@ -153,8 +153,8 @@ def _compiled(logits_fn, steps, targeted):
             distance = tf.where(better, largest(point - x), distance)
             return i + 1, tf.where(wide(broken), x + BACKWARD * (point - x), point), best, distance
 
-        far = tf.ones_like(nearest) + 1e-3  # beyond any image's distance
-        return tf.while_loop(lambda i, *_: i < steps, step, (0, start, x, far))[2:]
+        none = tf.fill(tf.shape(nearest), np.inf)
+        return tf.while_loop(lambda i, *_: i < steps, step, (0, start, x, none))[2:]
 
     image, label, margins = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))
     flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((None, 2), tf.int32)

@@ -28,4 +28,5 @@ def each(draw, seeds, dtype=tf.float32):
 
 
 def _key(*parts):
-    return np.random.SeedSequence(parts).generate_state(1).astype(np.int32)[0]
+    (key,) = np.random.SeedSequence(parts).generate_state(1).astype(np.int32)
+    return key
