@@ -57,9 +57,9 @@ def _compiled(logits_fn, steps, samples, delta, learning_rate):
             bits = each(lambda seed: draw(shape, fold(seed, t), None, None, tf.int32), seeds, tf.int32)
 
             def add(i, total):
-                v = tf.where(tf.bitwise.right_shift(bits[:, i // BITS], i % BITS) & 1 > 0, 1.0, -1.0)
-                ahead, behind = tf.split(margin(logits_fn(tf.concat([x_adv + delta * v, x_adv - delta * v], 0)), y2), 2)
-                return i + 1, total + wide((ahead - behind) / (2 * delta)) * v
+                h = tf.where(tf.bitwise.right_shift(bits[:, i // BITS], i % BITS) & 1 > 0, delta, -delta)  # delta v
+                ahead, behind = tf.split(margin(logits_fn(tf.concat([x_adv + h, x_adv - h], 0)), y2), 2)
+                return i + 1, total + wide(ahead - behind) / (2 * h)
 
             y2 = tf.concat([y, y], 0)
             return tf.while_loop(lambda i, _: i < samples, add, (0, tf.zeros_like(x)))[1] / samples

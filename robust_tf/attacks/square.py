@@ -14,7 +14,7 @@ CHUNK = 50  # queries between checks for misclassified images
 
 
 def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, initial_p=0.8):
-    """Starts from vertical stripes of +-eps; each query adds +-2 eps, one sign per channel, in a random square.
+    """Starts from vertical stripes of +-eps; each query sets a random square to +-eps, one sign per channel.
 
     A query is kept if it lowers the margin z_y - max_{i != y} z_i; an image is finished once its margin is negative.
     The square's side is round(sqrt(p H W)); p = `initial_p` is halved at HALVINGS, which are not rescaled to `queries`.
@@ -94,8 +94,8 @@ def _compiled(logits_fn):
             inside = ((rows >= top) & (rows < top + size))[:, :, None] & ((columns >= left) & (columns < left + size))[
                 :, None
             ]  # [B, H, W]
-            patch = 2 * eps * signs(numbers[:, None, None, 2:])
-            tried = tf.clip_by_value(best + tf.where(inside[..., None], patch, 0.0), low, high)
+            patch = tf.where(signs(numbers[:, None, None, 2:]) > 0, high, low)
+            tried = tf.where(inside[..., None], patch, best)
             now = margin(logits_fn(tried), y)
             kept = (now < least) & (least >= 0)
             return i + 1, tf.where(kept[:, None, None, None], tried, best), tf.where(kept, now, least)

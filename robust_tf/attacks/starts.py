@@ -67,4 +67,4 @@ def start(x, eps, norm, seed, names, share=(0, 1)):
         drawn = tf.random.stateless_uniform(shape[:1], draw_seed, 0, len(names), tf.int32)  # [num_parts * B]
         deltas = [STARTS[name](shape, eps, norm, one) for name, one in zip(names, seeds)]
         delta = sum(tf.cast(drawn == i, x.dtype)[:, None, None, None] * one for i, one in enumerate(deltas))
-    return tf.clip_by_value(x + (delta if num_parts == 1 else delta[part * B : (part + 1) * B]), 0.0, 1.0)
+    return tf.clip_by_value(x + delta[part * B : (part + 1) * B], 0.0, 1.0)

@@ -11,8 +11,6 @@ from robust_tf.certification.requantise import RELATIVE, multiplier
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
 
-ROUNDING = 1e-6  # far above the rounding errors of float64 sums of this size
-
 
 def certified(path, images, labels, eps, batch_size=200):
     """Which images are classified correctly, in every pixel image of [0, 1] within eps (L-inf), bool [N].
@@ -123,7 +121,7 @@ def integer_wins(graph, op, interval, y):
     rows, offsets = M[:, None] * W, M * bias
     a = [side - zero_point for side in interval]
     largest = np.maximum(np.abs(a[0]), np.abs(a[1])) @ np.abs(rows).T + np.abs(offsets)  # |r_j|, [B, K]
-    slack = np.exp2(np.frexp(M)[1]) + ROUNDING + RELATIVE * largest  # t_j
+    slack = np.exp2(np.frexp(M)[1]) + RELATIVE * largest  # t_j; 2^-21 is far above the rounding errors of float64
     low, high = (side.numpy() for side in propagate(graph, [op], {op.inputs[0]: interval})[op.outputs[0]])
     own = np.arange(len(y)), y
     ahead = differences(rows, offsets, a, y) > 1 + slack + slack[own][:, None]

@@ -78,6 +78,23 @@ def test_contract(name, norm, shape, classes):
     np.testing.assert_array_equal(call(name, logits_fn, x, y, eps=0.0, norm=norm, **SETTINGS), x)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_settings_have_names(name):
+    """All but the net, the images and their labels are keyword-only; these can be given by name or place."""
+    kinds = [parameter.kind for parameter in inspect.signature(ALL[name]).parameters.values()]
+    assert kinds[:3] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 3
+    assert set(kinds[3:]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", ["apgd_ce", "fab", "fab_t", "square", "spsa", "cw_l2"])
+def test_nothing_is_asked_at_radius_0(name):
+    x, y = images((4, 4, 1), 3)
+    asked = []
+    logits_fn = lambda x: asked.append(x) or linear((4, 4, 1), 3)[0](x)
+    np.testing.assert_array_equal(call(name, logits_fn, x, y, eps=0.0), x)
+    assert len(asked) == (name == "fab_t")  # for the number of classes
+
+
 @pytest.mark.parametrize("name", ASCENDING)
 def test_the_exact_worst_case_of_a_two_class_linear_net(name):
     """max CE over ||delta||_inf <= eps is at delta = eps * sign(w_other - w_y), where [0, 1] does not bind."""
@@ -170,6 +187,8 @@ def test_seeds_and_restarts_draw_apart():
     ]
     for one, other in itertools.combinations(starts, 2):
         assert (one != other).any()
+    settings = {"eps": 0.1, "steps": 0}
+    np.testing.assert_array_equal(pgd(logits_fn, x, y, **settings), pgd(logits_fn, x, y, seed=(0, 0), **settings))
 
 
 def test_margin_by_hand():

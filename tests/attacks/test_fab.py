@@ -74,6 +74,23 @@ def test_linear_nets_are_broken_exactly_where_they_can_be(attack):
     np.testing.assert_allclose(moved, distance[found], rtol=0.06)
 
 
+def test_a_restart_begins_halfway_to_the_border_of_the_ball():
+    """At x + 0.5 eps t / max|t| while nothing was found."""
+    x, y = images()
+    eps = 0.5 * float(distances(x, y).min())  # nothing will be found
+    points = []
+
+    def recorded(x):
+        kept = tf.py_function(lambda x: points.append(x.numpy()) or 0, [tf.stop_gradient(x)], tf.int32)
+        with tf.control_dependencies([kept]):
+            return linear(tf.identity(x))
+
+    fab(recorded, x, y, eps=eps, steps=1, restarts=2)
+    starts = [point for point in points if len(point) == len(x)][1::2]  # clean; then start and end of each restart
+    np.testing.assert_array_equal(starts[0], x)
+    np.testing.assert_allclose(np.abs(starts[1] - x).max((1, 2, 3)), eps / 2, rtol=1e-4)
+
+
 def test_restarts_start_apart_and_keep_what_was_found():
     x, y = images()
     eps = float(np.median(distances(x, y)))

@@ -36,6 +36,9 @@ def test_the_schedule():
         3,
         2,
     ]
+    for number, halving in enumerate((10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)):
+        before, after = (round(1000 * np.sqrt(0.8 / 2**halvings)) for halvings in (number, number + 1))
+        assert [side(query, 0.8, 1000, 1000) for query in (halving, halving + 1)] == [before, after]
     assert side(1, 0.8, 4, 100) == 4
     assert side(9999, 0.8, 8, 8) == 1
 
@@ -59,6 +62,13 @@ def test_more_queries_never_help_the_defender():
     margins = [margin(linear(square(linear, x, y, eps=0.02, queries=n)), y).numpy() for n in (1, 20, 120)]
     for more, fewer in zip(margins[1:], margins):
         assert (more <= fewer + 1e-6).all()
+
+
+def test_queries_stay_in_corners_of_the_ball():
+    """Where [0, 1] does not bind every pixel of a point that is not broken is +-eps off."""
+    x, y = images()
+    delta = square(linear, x, y, eps=0.02, queries=30).numpy() - x.numpy()
+    np.testing.assert_allclose(np.abs(delta), 0.02, atol=1e-6)
 
 
 def test_the_first_query_is_stripes():

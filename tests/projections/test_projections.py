@@ -224,6 +224,11 @@ def test_a_codebook_has_few_values_and_zero(values, k, bits):
         assert len(set(np.ravel(z)) - {0.0}) <= 2**bits - 1
 
 
+def test_a_codebook_has_256_values_by_default():
+    w = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
+    assert len(np.unique(codebook([tf.constant(w)], 1500, rounds=2))) == 256
+
+
 def test_a_codebook_is_lloyds_fixed_point():
     w = np.random.default_rng(0).normal(size=(50, 20)).astype(np.float32)
     (z,) = codebook([tf.constant(w)], 600, bits=4, rounds=1000)
