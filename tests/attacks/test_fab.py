@@ -74,21 +74,35 @@ def test_linear_nets_are_broken_exactly_where_they_can_be(attack):
     np.testing.assert_allclose(moved, distance[found], rtol=0.06)
 
 
-def test_a_restart_begins_halfway_to_the_border_of_the_ball():
-    """At x + 0.5 eps t / max|t| while nothing was found."""
-    x, y = images()
-    eps = 0.5 * float(distances(x, y).min())  # nothing will be found
-    points = []
+def queried(x, y, **settings):
+    """The points at which the attack asks for logits: x, then before and after each step; it finds nothing in eps."""
+    points, eps = [], 0.5 * float(distances(x, y).min())
 
     def recorded(x):
         kept = tf.py_function(lambda x: points.append(x.numpy()) or 0, [tf.stop_gradient(x)], tf.int32)
         with tf.control_dependencies([kept]):
             return linear(tf.identity(x))
 
-    fab(recorded, x, y, eps=eps, steps=1, restarts=2)
-    starts = [point for point in points if len(point) == len(x)][1::2]  # clean; then start and end of each restart
-    np.testing.assert_array_equal(starts[0], x)
-    np.testing.assert_allclose(np.abs(starts[1] - x).max((1, 2, 3)), eps / 2, rtol=1e-4)
+    fab(recorded, x, y, eps=eps, **settings)
+    return points, eps
+
+
+def test_a_restart_begins_halfway_to_the_border_of_the_ball():
+    """At x + 0.5 eps t / max|t| while nothing was found."""
+    x, y = images()
+    points, eps = queried(x, y, steps=1, restarts=2)
+    np.testing.assert_array_equal(points[1], x)
+    np.testing.assert_allclose(np.abs(points[3] - x).max((1, 2, 3)), eps / 2, rtol=1e-4)
+
+
+def test_a_step_goes_beyond_the_boundary_and_the_next_begins_nearer_to_the_image():
+    """From x, 1.05 of the distance to the boundary; a misclassified point is moved back to 0.9 of its distance."""
+    x, y = images()
+    _, before, after, again, _ = queried(x, y, steps=2)[0]
+    np.testing.assert_array_equal(before, x)
+    np.testing.assert_allclose(np.abs(after - x).max((1, 2, 3)), 1.05 * distances(x, y), rtol=1e-3)
+    assert (np.argmax(linear(after), -1) != y).all()
+    np.testing.assert_allclose(again, x + 0.9 * (after - x), atol=1e-6)
 
 
 def test_restarts_start_apart_and_keep_what_was_found():

@@ -7,9 +7,9 @@ import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robust_tf.certification import file
+from robust_tf.certification import file, integers
 from robust_tf.certification.propagation import propagate
-from robust_tf.certification.requantise import FAMILIES, covering, emulating
+from robust_tf.certification.requantise import FAMILIES, covering, emulating, multiplier
 from robust_tf.evaluation.tflite import interpreter
 from robust_tf.export.formats import convert
 from robust_tf.models.channels import ChannelShuffle, ChannelSlice
@@ -151,6 +151,34 @@ def test_certified_images_keep_their_class(path, graph):
     assert counts[0] > len(IMAGES) / 2
     wrong = (labels + 1) % 4
     assert not file.certified(path, IMAGES, wrong, 0).any()
+
+
+def test_scores_are_compared_jointly(tmp_path):
+    """A dense layer's r = M (W a + b): r_y - r_j over all images of the ball is at least 1 + 2^e_y + 2^e_j, with
+    2^(e-1) <= M < 2^e, for any kernel's scores to keep their order."""
+    keras.utils.set_random_seed(0)
+    random, path, eps = np.random.default_rng(0), tmp_path / "net.tflite", 0.05
+    x = random.random((2000, 4, 4, 1), np.float32)
+    net = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    path.write_bytes(convert(net, "int8", x))
+    graph = Graph(path)
+    op = graph.ops[-1]
+    M = multiplier(*integers.scales(graph, op)) * np.ones(3)
+    W, b = integers.kernel_and_bias(graph, op)
+    W, b = M[:, None] * W, M * b
+    zero_point = integers.scale_of(graph, op.inputs[0])[1]
+    low, high = (side.reshape(len(x), -1) - zero_point for side in file.stored(graph, x, eps))
+    r = (low + high) / 2 @ W.T + b
+    y = r.argmax(1)
+    least = r[np.arange(len(y)), y][:, None] - r - np.einsum("bd,bjd->bj", (high - low) / 2, np.abs(W[y][:, None] - W))
+    t = np.exp2(np.floor(np.log2(M)) + 1)
+    beyond = np.where(np.arange(3) == y[:, None], np.inf, least - 1 - t[y][:, None] - t).min(1)
+    unclipped = np.abs(r).max(1) < 100
+    proven = file.certified(path, x, y, eps)
+    just = (beyond > 1e-2) & (beyond < 1) & unclipped
+    assert just.sum() > 20
+    assert proven[just].all()
+    assert not proven[least.min(1) < -1].any()
 
 
 def test_an_unknown_operation_is_named(tmp_path):
