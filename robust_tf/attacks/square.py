@@ -58,9 +58,14 @@ def square(logits_fn, x, y, *, eps, queries=5000, restarts=1, seed=0, initial_p=
     return x_adv
 
 
-def signs(u):
-    """-1 or 1, with equal probability for u uniform in [0, 1)."""
-    return tf.where(u < 0.5, 1.0, -1.0)
+def corner(u, low, high):
+    """low or high, with equal probability for u uniform in [0, 1)."""
+    return tf.where(u < 0.5, high, low)
+
+
+def ball(x, eps):
+    """The least and the greatest pixels within eps of x."""
+    return tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
 
 
 def side(query, initial_p, height, width):
@@ -76,12 +81,12 @@ def _compiled(logits_fn):
     def stripes(x, y, eps, seeds):
         _, _, width, channels = tf.unstack(tf.shape(x))
         drawn = each(lambda seed: tf.random.stateless_uniform((1, width, channels), seed), seeds)
-        start = tf.clip_by_value(x + eps * signs(drawn), 0.0, 1.0)
+        start = corner(drawn, *ball(x, eps))
         return start, margin(logits_fn(start), y)
 
     def search(x, y, best, least, eps, sides, seeds):
         _, height, width, channels = tf.unstack(tf.shape(x))
-        low, high = tf.maximum(x - eps, 0.0), tf.minimum(x + eps, 1.0)
+        low, high = ball(x, eps)
 
         # The numbers of all queries are drawn at once: for each its row, its column and the signs of its channels.
         drawn = each(lambda seed: tf.random.stateless_uniform((len(sides), 2 + channels), seed), seeds)  # [B, Q, 2 + C]
@@ -94,8 +99,7 @@ def _compiled(logits_fn):
             inside = ((rows >= top) & (rows < top + size))[:, :, None] & ((columns >= left) & (columns < left + size))[
                 :, None
             ]  # [B, H, W]
-            patch = tf.where(signs(numbers[:, None, None, 2:]) > 0, high, low)
-            tried = tf.where(inside[..., None], patch, best)
+            tried = tf.where(inside[..., None], corner(numbers[:, None, None, 2:], low, high), best)
             now = margin(logits_fn(tried), y)
             kept = (now < least) & (least >= 0)
             return i + 1, tf.where(kept[:, None, None, None], tried, best), tf.where(kept, now, least)

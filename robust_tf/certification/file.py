@@ -7,7 +7,7 @@ from robust_tf.certification import floats, integers
 from robust_tf.certification.bounds import UNIT
 from robust_tf.certification.operations import ends, fitting, refuse
 from robust_tf.certification.propagation import propagate
-from robust_tf.certification.requantise import RELATIVE, multiplier
+from robust_tf.certification.requantise import error, multiplier
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
 
@@ -102,7 +102,7 @@ def keeps_order(graph, op):
         return types == ("INT8", "FLOAT32")
     if op.kind != "QUANTIZE" or types != ("INT8", "UINT8"):
         return False
-    (scale, zero), (other, other_zero) = (integers.scale_of(graph, end) for end in (op.inputs[0], op.outputs[0]))
+    (scale, zero), (other, other_zero) = (integers.scale_of(graph, end) for end in (*op.inputs, *op.outputs))
     return scale == other and other_zero - zero == 128
 
 
@@ -121,7 +121,7 @@ def integer_wins(graph, op, interval, y):
     rows, offsets = M[:, None] * W, M * bias
     a = [side - zero_point for side in interval]
     largest = np.maximum(np.abs(a[0]), np.abs(a[1])) @ np.abs(rows).T + np.abs(offsets)  # |r_j|, [B, K]
-    slack = np.exp2(np.frexp(M)[1]) + RELATIVE * largest  # t_j; 2^-21 is far above the rounding errors of float64
+    slack = error(M, largest)  # t_j; far above the rounding errors of float64
     low, high = (side.numpy() for side in propagate(graph, [op], {op.inputs[0]: interval})[op.outputs[0]])
     own = np.arange(len(y)), y
     ahead = differences(rows, offsets, a, y) > 1 + slack + slack[own][:, None]

@@ -28,14 +28,16 @@ def multiplier(scale_in, scale_kernel, scale_out):
     return np.float64(scale_in) * scale_kernel.astype(np.float64) / np.float64(scale_out)
 
 
+def error(M, r):
+    """By how much any family misses r = M s at most before it rounds to a whole number: 2^e + 2^-21 |r|."""
+    return np.exp2(np.frexp(M)[1]) + RELATIVE * abs(r)
+
+
 def covering(low, high, kind, scale_in, scale_kernel, scale_out):
     """(low, high), whole, of M s rounded by any family, for sums s in [low, high]; float64 tensors [..., channels]."""
     M = multiplier(scale_in, scale_kernel, scale_out)
-    absolute = np.exp2(np.frexp(M)[1].astype(np.float64))
-    return (
-        tf.math.ceil(low * M - 0.5 - absolute - RELATIVE * tf.abs(low * M)),
-        tf.math.floor(high * M + 0.5 + absolute + RELATIVE * tf.abs(high * M)),
-    )
+    low, high = low * M, high * M
+    return tf.math.ceil(low - 0.5 - error(M, low)), tf.math.floor(high + 0.5 + error(M, high))
 
 
 def emulating(family):

@@ -65,7 +65,7 @@ def originality(columns):
     smallest filters first.
     """
     alive = columns.any(axis=0)
-    distance = distances(columns)[alive][:, alive].sum(axis=1)  # their mean has the same order
+    distance = np.add.reduce(distances(columns)[alive][:, alive])  # the mean has the same order
     place = np.argsort(np.argsort(-distance, kind="stable"))  # 0: the most original
     ranks = np.zeros(len(alive))
     ranks[alive] = 1 - (place + 1) / alive.sum()

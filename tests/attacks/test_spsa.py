@@ -66,6 +66,19 @@ def test_it_is_adam_on_differences_along_random_signs():
     assert np.abs(signs.mean(0)).max() < 0.35  # of 140 signs
 
 
+def test_a_tie_is_not_yet_misclassified():
+    asked = []
+
+    def scores(x):
+        kept = tf.py_function(lambda x: asked.append(x) or 0, [x], tf.int32)
+        with tf.control_dependencies([kept]):
+            return tf.zeros((tf.shape(x)[0], 3))
+
+    x, y = images()
+    spsa(scores, x, y, eps=EPS, steps=2, samples=3)
+    assert len(asked) == 1 + 2 * (3 + 1)
+
+
 def test_it_ends_when_every_image_is_misclassified():
     x, y = images()
     points, x_adv = queried(x, y, offset=-10.0)

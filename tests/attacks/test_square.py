@@ -71,6 +71,21 @@ def test_queries_stay_in_corners_of_the_ball():
     np.testing.assert_allclose(np.abs(delta), 0.02, atol=1e-6)
 
 
+@pytest.mark.parametrize("queries", [1, 50, 51, 103])
+def test_every_query_is_one_evaluation(queries):
+    """Of a net that nothing fools, after one of the images themselves."""
+    x, y = images()
+    asked = []
+
+    def scores(x):
+        kept = tf.py_function(lambda x: asked.append(x) or 0, [x], tf.int32)
+        with tf.control_dependencies([kept]):
+            return 10 * tf.one_hot(y, 2) + tf.identity(linear(x))
+
+    square(scores, x, y, eps=0.02, queries=queries)
+    assert len(asked) == 1 + queries
+
+
 def test_the_first_query_is_stripes():
     x, y = images()
     delta = square(linear, x, y, eps=0.02, queries=1).numpy() - x.numpy()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from robust_tf.certification import file, integers
 from robust_tf.certification.propagation import propagate
-from robust_tf.certification.requantise import FAMILIES, covering, emulating, multiplier
+from robust_tf.certification.requantise import FAMILIES, covering, emulating, error, multiplier
 from robust_tf.evaluation.tflite import interpreter
 from robust_tf.export.formats import convert
 from robust_tf.models.channels import ChannelShuffle, ChannelSlice
@@ -151,6 +151,17 @@ def test_certified_images_keep_their_class(path, graph):
     assert counts[0] > len(IMAGES) / 2
     wrong = (labels + 1) % 4
     assert not file.certified(path, IMAGES, wrong, 0).any()
+
+
+def test_the_error_before_rounding():
+    """2^e + 2^-21 |r|, where 2^(e-1) <= M < 2^e; beyond half a unit `covering` covers it."""
+    M, r = np.array([0.25, 0.3, 3.0]), np.array([-(2.0**21), 2.0**22, 0.0])
+    np.testing.assert_allclose(error(M, r), [0.5 + 1, 0.5 + 2, 4], rtol=1e-9)
+    scales = np.float32(1), np.array([2.0**-10], np.float32), np.float32(1)  # e = -9
+    for s in range(-3000, 3000, 7):
+        low, high = (int(side[0]) for side in covering(*[tf.constant([s], tf.float64)] * 2, None, *scales))
+        r, t = s / 2**10, 0.5 + 2**-9 + abs(s) / 2**31
+        assert (low, high) == (np.ceil(r - t), np.floor(r + t))
 
 
 def test_scores_are_compared_jointly(tmp_path):
