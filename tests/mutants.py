@@ -36,13 +36,20 @@ MODULES = {  # each with the tests that should notice
         f"certification/{name}": ("certification/test_integers.py", "certification")
         for name in ("requantise", "integers", "file")
     },
-    **{f"compression/{name}": ("compression",) for name in ("admm", "atmc", "masks", "centroids")},
-    "compression/quantise": ("evaluation/test_modes.py",),
     **{
-        f"projections/{name}": ("projections",)
-        for name in (
-            "irregular", "channel", "filters", "funnel", "blocks", "redundant", "low_rank", "codebook", "per_layer",
-        )
+        f"compression/{name}": (f"compression/test_{name}.py", "compression")
+        for name in ("admm", "atmc", "masks", "centroids")
+    },
+    "compression/quantise": ("compression/test_quantise.py",),
+    **{
+        f"projections/{name}": (f"projections/test_{tests}.py", "projections")
+        for tests, names in {
+            "projections": ("irregular", "blocks", "codebook", "per_layer"),
+            "filters": ("channel", "filters", "redundant"),
+            "funnel": ("funnel",),
+            "low_rank": ("low_rank",),
+        }.items()
+        for name in names
     },
     "training/losses": ("training/test_losses.py", "training/test_model.py"),
     "training/schedules": ("training/test_schedules.py", "training/test_stage.py"),

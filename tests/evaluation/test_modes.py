@@ -12,7 +12,7 @@ from rich.console import Console
 
 from robust_tf.attacks import AUTOATTACK
 from robust_tf.compression import atmc
-from robust_tf.compression.quantise import QUANTISERS, min_max, symmetric
+from robust_tf.compression.quantise import symmetric
 from robust_tf.data import DATASETS
 from robust_tf.evaluation import ATTACKED, MODES, certificates
 from robust_tf.evaluation.accuracy import inference
@@ -270,30 +270,6 @@ def test_usefulness_needs_two_classes(subject_of):
     one = np.flatnonzero(subject.labels == 0)
     with pytest.raises(Refusal, match="--num_images: expected images of at least two classes; got"):
         measured("usefulness", subject._replace(images=subject.images[one], labels=subject.labels[one]))
-
-
-@pytest.mark.parametrize("name", QUANTISERS)
-@pytest.mark.parametrize("bits", [2, 4, 8])
-def test_quantisers_round_to_the_nearest_of_their_levels(name, bits):
-    w = np.random.default_rng(0).normal(size=(3, 3, 2, 5)).astype(np.float32)
-    q = QUANTISERS[name](w, bits)
-    channels = [w[..., i] for i in range(5)] if name == "symmetric" else [w]
-    for values in channels:
-        if name == "symmetric":
-            top = np.abs(values).max()
-            levels = np.linspace(-top, top, 2**bits - 1)
-        else:
-            levels = np.linspace(values.min(), values.max(), 2**bits)
-        channel = next((i for i in range(5) if np.array_equal(w[..., i], values)), slice(None))
-        rounded = q[..., channel].ravel()
-        distance = np.abs(values.ravel()[:, None] - levels).min(1)
-        np.testing.assert_allclose(np.abs(rounded - values.ravel()), distance, atol=1e-5)
-
-
-def test_quantisers_of_nothing():
-    zeros = np.zeros((3, 2), np.float32)
-    np.testing.assert_array_equal(symmetric(zeros), zeros)
-    np.testing.assert_array_equal(min_max(zeros + 0.5), zeros + 0.5)
 
 
 def test_straight_through_has_the_files_value_and_the_twins_gradient():
