@@ -52,6 +52,15 @@ def test_each_image_draws_one_of_the_named_starts():
     np.testing.assert_array_equal(d[striped], np.broadcast_to(d[striped][:, :1], d[striped].shape))
 
 
+@pytest.mark.parametrize("names", [("blocks",), ("uniform", "stripes")])
+def test_a_part_of_a_batch_starts_as_in_the_whole_batch(names):
+    x, seed = tf.fill((6, 4, 4, 1), 0.5), tf.constant([0, 1])
+    whole = start(x, 0.25, "linf", seed, names)
+    for part in range(3):
+        own = slice(2 * part, 2 * part + 2)
+        np.testing.assert_array_equal(start(x[own], 0.25, "linf", seed, names, share=(part, 3)), whole[own])
+
+
 def test_no_start_is_the_image_and_every_start_is_an_image():
     x = tf.random.stateless_uniform(SHAPE, (0, 0))
     np.testing.assert_array_equal(start(x, 0.3, "linf", tf.constant([0, 1]), ()), x)
