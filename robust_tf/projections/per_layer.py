@@ -37,8 +37,9 @@ def proportional(sizes, k):
     sizes = np.asarray(sizes)
     exact = k * sizes / sizes.sum()
     m = np.maximum(np.floor(exact).astype(int), 1)
-    for _ in range(k - m.sum()):  # fewer rounds than layers
+    missing = k - m.sum()
+    for _ in range(missing):  # fewer rounds than layers
         m[np.argmax(np.where(m < sizes, exact - m, -np.inf))] += 1
-    for _ in range(m.sum() - k):  # layers that were raised to 1
+    for _ in range(-missing):  # layers that were raised to 1
         m[np.argmax(np.where(m > 1, m - exact, -np.inf))] -= 1
     return m.tolist()
