@@ -238,6 +238,14 @@ def test_cw_l2_finds_the_exact_distance_of_a_linear_net(classes):
     np.testing.assert_array_equal(moved, found <= np.median(found))
 
 
+def test_cw_l2_raises_c_until_it_succeeds():
+    logits_fn, x, y, _ = boundaries((4, 3, 1), 3)
+    settings = {"eps": 10.0, "steps": 50, "learning_rate": 0.03, "initial_c": 1e-3}
+    one, six = (margin(logits_fn(call("cw_l2", logits_fn, x, y, searches=n, **settings)), y).numpy() for n in (1, 6))
+    assert (one >= 0).any()
+    assert (six < 0).all()
+
+
 def test_spsa_comes_near_the_worst_case_without_gradients():
     shape, eps = (4, 3, 1), 0.05
     logits_fn, W = linear(shape, 2)

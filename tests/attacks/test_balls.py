@@ -47,6 +47,7 @@ def test_uniform_fills_the_ball(name):
     draws = BALLS[name].uniform((20000, 2, 1, 1), 0.5, (0, 1)).numpy()
     radii = norms(draws, name)
     assert radii.max() <= 0.5 * (1 + 1e-5)
+    np.testing.assert_allclose(draws.mean(0), 0, atol=0.01)  # on all sides
     # In two dimensions a quarter of either ball lies within half of its radius.
     assert np.mean(radii < 0.25) == pytest.approx(0.25, abs=0.01)
     np.testing.assert_array_equal(draws, BALLS[name].uniform((20000, 2, 1, 1), 0.5, (0, 1)).numpy())
