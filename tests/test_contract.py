@@ -65,7 +65,12 @@ def small_and_eager():
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("name", MODELS)
+LONG = ("mobilenet_v2", "resnet34", "shufflenet_v1", "wrn_16_8")  # 10 s and more; others are of their kinds
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in MODELS]
+)
 def test_every_net_takes_an_admm_step_and_ships(name, tmp_path):
     net = build(name)
     images, labels = tiny(name).load("train")

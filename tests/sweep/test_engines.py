@@ -90,6 +90,7 @@ def test_stopping_ends_what_is_at_work(tmp_path):
     assert not (tmp_path / "b" / "model.keras").exists()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker(tmp_path):
     """Of two workers one is killed while it works; its job is done again by another, and its process does not go on."""
     pytest.importorskip("ray", reason="needs ray, an extra: pip install 'robust_tf[ray]'")
