@@ -62,7 +62,7 @@ def sequence_progress(progress, prefix=""):
     def advance(name, done, total, accuracy):
         if name not in tasks:
             tasks[name] = progress.add_task(name, total=total, unit="images")
-        progress.update(tasks[name], completed=done, description=f"{prefix}{name}, {accuracy:.2%} robust")
+        progress.update(tasks[name], total=total, completed=done, description=f"{prefix}{name}, {accuracy:.2%} robust")
 
     return advance
 

@@ -19,15 +19,20 @@ AGAIN = {
 }
 
 
-def run_command(name, Config, check, work):
+def run_command(name, Config, check, work, first=None):
     """Parses sys.argv into Config and calls check(config), then work(config).
+
+    first: the flag that the first word of the command line gives, where it is no flag.
 
     TensorFlow is imported between the two, so that parsing and `check` refuse bad input quickly.
     """
     with one_line(name):
         if asked_for_help(Config):
             return
-        config = parse(Config, sys.argv[1:])
+        argv = sys.argv[1:]
+        if first and argv and not argv[0].startswith("-"):
+            argv[0] = f"--{first}={argv[0]}"
+        config = parse(Config, argv)
         check(config)
         logging.set_verbosity(logging.ERROR)  # of absl; commands print what a user must know
         warnings.filterwarnings("ignore", module="PIL")  # on metadata, and on sizes that it still decodes

@@ -1,7 +1,5 @@
 """bin/certify."""
 
-import sys
-
 from robust_tf.commands import run_command
 from robust_tf.evaluation.certify_config import CertifyConfig
 
@@ -13,10 +11,7 @@ def work(config):
 
 
 def main():
-    named = sys.argv[1:2]
-    if named and not named[0].startswith("-"):  # bin/certify FILE
-        sys.argv[1] = f"--file={named[0]}"
-    run_command("certify", CertifyConfig, lambda config: None, work)
+    run_command("certify", CertifyConfig, lambda config: None, work, first="file")
 
 
 if __name__ == "__main__":

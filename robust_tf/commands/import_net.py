@@ -1,7 +1,5 @@
 """bin/import."""
 
-import sys
-
 from robust_tf.commands import run_command
 from robust_tf.commands.train import check as check_training
 from robust_tf.training.import_config import ImportConfig, as_trained
@@ -18,10 +16,7 @@ def work(config):
 
 
 def main():
-    named = sys.argv[1:2]
-    if named and not named[0].startswith("-"):  # bin/import FILE
-        sys.argv[1] = f"--file={named[0]}"
-    run_command("import", ImportConfig, check, work)
+    run_command("import", ImportConfig, check, work, first="file")
 
 
 if __name__ == "__main__":

@@ -134,4 +134,4 @@ def check_data_dir(data_dir, dataset):
     """Raises Refusal where a folder is given for a run on a data set that is not read from one."""
     if data_dir and "data_dir" not in DATASETS[dataset].options:
         named = "|".join(name for name, each in DATASETS.items() if "data_dir" in each.options)
-        raise Refusal(f"--data_dir={data_dir}: expected a run on {named} with it; got one on {dataset}")
+        raise Refusal(f"--data_dir={data_dir}: expected one of the data sets {named} with it; got {dataset}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from rich.table import Table
 
-from robust_tf.data import described
+from robust_tf.data import DATASETS, described
 from robust_tf.data.held_out import held_out
 from robust_tf.flags.kinds import names_file
 from robust_tf.flags.text import flagfile
@@ -69,7 +69,7 @@ def dry_run(config):
 
 def absent(config):
     """A line where a data set of TensorFlow Datasets is not in the folder --data_dir; else None."""
-    if not config.data_dir or config.dataset == "folder" or Path(config.data_dir, config.dataset).is_dir():
+    if not config.data_dir or DATASETS[config.dataset].is_own or Path(config.data_dir, config.dataset).is_dir():
         return None
     return f"{config.dataset} is not in {config.data_dir}; training downloads it to there"
 

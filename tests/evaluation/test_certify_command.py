@@ -127,7 +127,7 @@ def test_one_line_for_what_it_does_not_know(monkeypatch, tmp_path, capsys):
         ([], "expected bin/certify FILE, a .tflite file; got none"),
         ([dense], "--eps: expected a radius in pixels of [0, 1], such as 8/255; got none"),
         ([dense, "--eps=8"], "did you mean 8/255?"),
-        ([dense, "--eps=0.1", "--data_dir=x"], "--data_dir=x: expected a run on"),
+        ([dense, "--eps=0.1", "--data_dir=x"], "--data_dir=x: expected one of the data sets mnist|"),
         ([dense, "--eps=0.1", "--input_scaling=caffe"], "--input_scaling=caffe: expected a file for 3 channels; got 1"),
         ([tmp_path / "absent.tflite", "--eps=0.1"], "expected a .tflite file; got none"),
         ([tmp_path, "--eps=0.1"], "expected a .tflite file; got a folder"),

@@ -143,7 +143,7 @@ def test_a_net_that_cannot_be_compacted_ships_as_it_is(monkeypatch, tmp_path, ne
 
 def test_a_folder_of_data_is_refused_where_the_data_set_has_none(tmp_path, net):
     flags = finished(tmp_path, net)
-    with pytest.raises(Refusal, match=r"--data_dir=x: expected a run on mnist.* with it; got one on digits"):
+    with pytest.raises(Refusal, match=r"--data_dir=x: expected one of the data sets mnist.* with it; got digits"):
         export_tflite.export(parse(ExportConfig, [*flags, "--data_dir=x"]))
 
 

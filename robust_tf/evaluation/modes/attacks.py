@@ -40,7 +40,7 @@ def under_each(subject, config, record_path):
         sample, found = known(attack, len(subject.images), config, progress)
     return subject.record(
         config,
-        **of_sample(sample, config, left),
+        **of_sample(sample, len(subject.images), left),
         clean_accuracy=float(found.clean.mean()),
         robust_accuracy=float(found.robust.mean()),
         per_attack={name: float(kept.mean()) for name, kept in found.survived.items()},
@@ -54,26 +54,27 @@ def under_sequence(subject, config, record_path):
     """Attacks in sequence, or each on all images that are classified correctly without attack."""
     attacks, left = SEQUENCES[config.attacks[0]](subject.logits_fn, config), spared(subject.proven, config)
     with progress_bar() as progress:
+        advance = sequence_progress(progress)
 
         def attack(among):
             return in_sequence(
                 subject.logits_fn, attacks, subject.images, subject.labels, seed=config.seed, among=among,
                 batch_size=config.batch_size, individually=config.individual, spared=left,
-                identity=json.dumps([subject.run.digest]), progress=sequence_progress(progress),
+                identity=json.dumps([subject.run.digest]), progress=advance,
                 state_path=record_path.with_name(f"{record_path.stem}.from-{among[0]}.state.npz"),
             )  # fmt: skip
 
         sample, found = known(attack, len(subject.images), config, progress)
     flags = tuple(sequence_flags(attacks, found, config.individual))
-    return subject.record(config, **of_sample(sample, config, left), flags=flags, **outcome(attacks, found))
+    of = of_sample(sample, len(subject.images), left)
+    return subject.record(config, **of, flags=flags, **outcome(attacks, found))
 
 
 def known(attack, count, config, progress):
-    """(numbers of the attacked images, attack(numbers)): of all `count`, or of as many as --margin and --time_limit
-    ask for."""
+    """(numbers of the images that were drawn, None for all `count`; attack(numbers)): as many as --margin and
+    --time_limit ask for."""
     if config.margin is None and config.time_limit is None:
-        everyone = np.arange(count)
-        return everyone, attack(everyone)
+        return None, attack(np.arange(count))
     task = progress.add_task("images drawn", total=count, unit="images")
 
     def looked(done, robust, margin):
@@ -83,13 +84,12 @@ def known(attack, count, config, progress):
     return by_looks(attack, count, config, looked)
 
 
-def of_sample(sample, config, left):
-    """Fields of the record that tell which images were attacked."""
-    return {
-        "num_images": len(sample),
-        "sample": None if config.margin is None and config.time_limit is None else tuple(sample.tolist()),
-        "not_attacked": left and int(left.left_out[sample].sum()),
-    }
+def of_sample(sample, count, left):
+    """Fields of the record that tell which of `count` images were attacked."""
+    if sample is None:
+        return {"num_images": count, "not_attacked": left and left.count}
+    skipped = left and int(left.left_out[sample].sum())
+    return {"num_images": len(sample), "sample": tuple(sample.tolist()), "not_attacked": skipped}
 
 
 def outcome(attacks, found):
