@@ -93,7 +93,8 @@ def test_what_a_mode_asks_by_default(mode, expected):
 def test_a_folder_that_the_data_set_does_not_use_is_refused():
     check_data_dir("x", "mnist")
     check_data_dir(None, "digits")
-    with pytest.raises(Refusal, match=r"--data_dir=x: expected one of the data sets mnist\|.*\|folder with it; got digits"):
+    expected = r"--data_dir=x: expected one of the data sets mnist\|.*\|folder with it; got digits"
+    with pytest.raises(Refusal, match=expected):
         check_data_dir("x", "digits")
 
 
