@@ -26,11 +26,14 @@ SHARED = (
     "atmc_stl10.cfg",
 )  # fmt: skip  # the other flagfiles of the folder include them
 CLAIMS = ROOT / "configs" / "claims"
-SWEEPS = sorted(path.relative_to(ROOT) for path in CLAIMS.glob("*.cfg") if path.name != "common.cfg")
+OTHERS = ROOT / "configs" / "sweeps"
+SWEEPS = sorted(
+    path.relative_to(ROOT) for path in (*CLAIMS.glob("*.cfg"), *OTHERS.glob("*.cfg")) if path.name != "common.cfg"
+)
 FILES = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "configs").rglob("*.cfg")
-    if path.name not in SHARED and CLAIMS not in path.parents
+    if path.name not in SHARED and not {CLAIMS, OTHERS} & {*path.parents}
 )
 PAPERS = [path for path in FILES if path.parent.name == "papers"]
 QUICK = ("mnist_", "convnet")
@@ -63,9 +66,9 @@ def test_every_flagfile_is_read_and_says_how_to_run_it(path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tmp_path):
-    """Its grid holds all files of its folder, and all its runs train for equally many epochs. Sweeps that evaluate one
-    net with another find the runs of the methods' sweep in the same folder."""
+def test_every_run_of_a_sweep_can_be_trained(path, monkeypatch, tmp_path):
+    """Its grid holds all files of its own folder, if it has one, and all its runs train for equally many epochs. Sweeps
+    that evaluate one net with another find the runs of the methods' sweep in the same folder."""
     monkeypatch.chdir(ROOT)
     assert f"bin/sweep --flagfile={path}" in path.read_text()
     if "{runs}" in path.read_text():
@@ -77,7 +80,8 @@ def test_every_run_of_a_sweep_of_the_claims_can_be_trained(path, monkeypatch, tm
     planned = planned_sweep(path, tmp_path)
     starts, cells = {start.name: epochs(start) for start in planned.starts}, planned.cells
     assert [cell.refused for cell in cells] == [""] * len(cells)
-    assert {cell.varied["flagfile"] for cell in cells} >= {file.stem for file in (CLAIMS / path.stem).glob("*.cfg")}
+    files = {file.stem for file in (path.parent / path.stem).glob("*.cfg")}
+    assert {cell.varied.get("flagfile") for cell in cells} >= files
     assert len({epochs(cell) + starts.get(cell.start, 0) for cell in cells}) == 1
 
 

@@ -7,6 +7,9 @@ products errs by at most about n u (|W| |x| + |b|) (Higham, Accuracy and Stabili
 3.1), in any order of summation, with or without fused multiply-add, with batch norm folded into the kernel or not. So
 do the bounds themselves. The bounds of each layer are moved apart by both errors. Not covered are kernels of another
 arithmetic: Winograd's, TF32, bfloat16.
+
+With `levels`, they are the bounds of a net whose images and activations are rounded to so many equal steps, as those of
+an int8 file are (QA-IBP, Lechner et al., arXiv 2211.16187): after each rounding they move apart by half a step.
 """
 
 import tensorflow as tf
@@ -43,11 +46,21 @@ EXACT = (keras.activations.linear, keras.activations.relu)  # activations that d
 FURTHER = 16  # roundings of a layer beside those of its sum: scale, shift and bias of batch norm, centre and radius
 TINY = 1e-20  # far above what is lost where denormal numbers become 0
 UNIT = 2.0**-24  # u of float32
+# Layers whose outputs an int8 file rounds to steps of their own. Batch norm becomes part of the layer before it.
+REQUANTISED = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Dense,
+    keras.layers.Add,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalAveragePooling2D,
+    PooledConv,
+)
 # Layers that multiply by constants of either sign and add constants.
 SCALED = (keras.layers.BatchNormalization, keras.layers.Rescaling)
 
 
-def worst_logits(net, x, y, eps, unit=0.0):
+def worst_logits(net, x, y, eps, unit=0.0, levels=0):
     """Upper bounds of z_j - z_y over the images of [0, 1] within eps of x: [B, K], 0 at y.
 
     Layer by layer low <= a <= high, with centre c = (low + high)/2 and radius r = (high - low)/2; a linear layer maps
@@ -60,12 +73,17 @@ def worst_logits(net, x, y, eps, unit=0.0):
       y: labels [B].
       eps: radius in pixels of [0, 1].
       unit: unit roundoff of the computation for which the bounds shall hold, UNIT for float32; 0: of real numbers.
+      levels: steps between the smallest and the largest value of an activation that is rounded to them, 255 for int8;
+        0: none is. For training: a file's steps come from its calibration images, the bounds' from the batch.
 
     Returns:
       [B, K]; raises Refusal for a layer without a rule.
     """
     check_bounded(net)
-    low, high = propagate(net, tf.maximum(x - eps, 0.0) - 4 * unit, tf.minimum(x + eps, 1.0) + 4 * unit, unit)
+    low, high = tf.maximum(x - eps, 0.0) - 4 * unit, tf.minimum(x + eps, 1.0) + 4 * unit
+    if levels:
+        low, high = low - 0.5 / levels, high + 0.5 / levels
+    low, high = propagate(net, low, high, unit, levels)
     c, r = (low + high) / 2, (high - low) / 2  # [B, D], the last layer's input
     layer = net.layers[-1]
     W = atmc.materialised(layer) if atmc.is_factorised(layer) else layer.kernel  # [D, K]
@@ -104,7 +122,7 @@ def bias_sizes(layer):
     return (tf.abs(layer.bias) if layer.use_bias else 0.0) + TINY
 
 
-def propagate(net, low, high, unit=0.0):
+def propagate(net, low, high, unit=0.0, levels=0):
     """Bounds of the last layer's input, from the bounds low and high of the images."""
     bounds = {}
     for layer in keras.Model(net.inputs, net.outputs).layers:  # functional, even if it is sequential
@@ -113,6 +131,18 @@ def propagate(net, low, high, unit=0.0):
         if layer is net.layers[-1]:
             return inputs[0]
         bounds[layer.name] = rule(layer, inputs, unit)
+        if levels and isinstance(layer, REQUANTISED):
+            bounds[layer.name] = stepped(*bounds[layer.name], levels)
+
+
+def stepped(low, high, levels):
+    """The bounds moved apart by half a step of (largest - smallest centre, or 0) / levels, of which no gradient flows.
+
+    Centres, because a file's range is that of activations on clean images.
+    """
+    c = (low + high) / 2
+    step = tf.stop_gradient(tf.maximum(tf.reduce_max(c), 0.0) - tf.minimum(tf.reduce_min(c), 0.0)) / levels
+    return low - step / 2, high + step / 2
 
 
 def rule(layer, inputs, unit=0.0):

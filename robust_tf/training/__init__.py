@@ -18,12 +18,14 @@ class Loss(Entry):
     norms: norms of the attack that it supports.
     certifies: whether the adversarial logits are the worst within interval bounds, in place of an attack's. eps and the
       loss's adv_weight then grow linearly from 0.
+    levels: of the bounds (see `certification.bounds.worst_logits`).
     uses_clean: whether it needs the logits of clean images even where adv_weight = 1.
     starts: random starts of its attack; None for those of --starts.
     """
 
     norms: tuple = NORMS
     certifies: bool = False
+    levels: int = 0
     uses_clean: bool = False
     starts: tuple | None = None
 
@@ -49,6 +51,15 @@ LOSSES = {
         options=("adv_weight",),
         norms=("linf",),
         certifies=True,
+        uses_clean=True,
+    ),
+    "ibp_int8": Loss(
+        address="robust_tf.training.losses:IBP",
+        summary="ibp, with bounds that allow for the rounding of images and activations to 8 bits, for int8 files",
+        options=("adv_weight",),
+        norms=("linf",),
+        certifies=True,
+        levels=255,
         uses_clean=True,
     ),
 }

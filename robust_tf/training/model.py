@@ -25,7 +25,7 @@ class RobustModel(keras.Model):
     """Trains `net` on clean and adversarial images, under a constraint on its weights.
 
     `fit` and `evaluate` take images x [B, H, W, C], uint8 or floats in [0, 1], and labels y [B] or one-hot [B, K];
-    `evaluate` attacks too, and reports `accuracy` (clean), `robust_accuracy` (under PGD) and, for the loss ibp,
+    `evaluate` attacks too, and reports `accuracy` (clean), `robust_accuracy` (under PGD) and, for losses of bounds,
     `certified_accuracy` (by interval bounds). Attacks see the net in inference mode, so that they neither use nor
     change batch statistics.
 
@@ -100,7 +100,8 @@ class RobustModel(keras.Model):
         # As functions, because Keras would track nets and save their variables twice.
         self.forward = _as_function(training_form(net))
         self.attacked = _as_function(inference_form(self.constraint.attacked or net))
-        self.bounds = functools.partial(worst_logits, training_form(self.constraint.bounded or net))
+        bounded = training_form(self.constraint.bounded or net)
+        self.bounds = functools.partial(worst_logits, bounded, levels=known.levels)
         self.seed, self.first_step = given["seed"], given["first_step"]
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss", "penalty")
         names += ("certified_accuracy",) if self.certifies else ()

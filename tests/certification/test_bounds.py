@@ -74,6 +74,50 @@ def test_nets_of_the_registry_are_bounded(name):
         assert (z - z[own][:, None] <= upper + 1e-4 * scale).all()
 
 
+def test_rounding_to_levels_moves_them_by_half_a_step_of_image_and_activations():
+    """Exactly without a ReLU: z_j - z_y + |V_j - V_y| (|W| 1/8 + step/2) with 4 levels."""
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten(), layers.Dense(5), layers.Dense(3)])
+    x, y = images((2, 2, 1))
+    W, V = net.layers[1].kernel.numpy(), net.layers[2].kernel.numpy()
+    a = x.reshape(-1, 4) @ W
+    step = (a.max() - a.min()) / 4  # of 4 levels; the activations have both signs
+    radius = np.abs(W).sum(0) / 4 / 2 + step / 2
+    z = a @ V
+    differences = V[:, :, None] - V[:, None, :]  # (j, i): V_j - V_i
+    slack = np.einsum("d,dji->ij", radius, np.abs(differences))[y]
+    np.testing.assert_allclose(
+        worst_logits(net, x, y, 0.0, levels=4), z - z[np.arange(len(y)), y][:, None] + slack, atol=1e-5
+    )
+
+
+def test_a_net_that_rounds_each_activation_keeps_within_the_bounds_of_its_levels():
+    """Layers without weights do not round; images do. Without the levels, the bounds at eps 0 are exact."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 1))
+    hidden = layers.MaxPooling2D(2)(layers.Conv2D(4, 3, activation="relu")(image))
+    hidden = layers.Dense(5, activation="relu")(layers.Flatten()(hidden))
+    net = keras.Model(image, layers.Dense(3)(hidden))
+    x, y = images((6, 6, 1), 200)
+    upper = worst_logits(net, x, y, 0.0, levels=15).numpy()
+
+    def rounded(a, step):
+        return np.round(a / step) * step
+
+    clean, steps = x, []
+    for layer in net.layers[1:-1]:
+        clean = layer(clean).numpy()
+        steps.append(clean.max() / 15 if layer.weights else None)
+    a = rounded(x, 1 / 15).astype(np.float32)
+    for layer, step in zip(net.layers[1:-1], steps):
+        a = layer(a).numpy()
+        a = rounded(a, step).astype(np.float32) if step else a
+    z = net.layers[-1](a).numpy()
+    own = np.arange(len(y)), y
+    assert (z - z[own][:, None] <= upper + 1e-5).all()
+    assert (z - z[own][:, None] > worst_logits(net, x, y, 0.0).numpy() + 1e-5).any()
+
+
 def test_they_are_exact_for_a_linear_net():
     keras.utils.set_random_seed(0)
     net = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layers.Dense(3)])
