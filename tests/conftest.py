@@ -19,6 +19,12 @@ settings.register_profile("robust_tf", deadline=None)  # a busy machine may take
 settings.load_profile("robust_tf")
 
 
+def pytest_collection_modifyitems(items):
+    """Begins with a test that needs the shared runs, which take a minute: else several processes wait for them."""
+    first = next((item for item in items if "shared_runs" in item.fixturenames), None)
+    items.sort(key=lambda item: item is not first)
+
+
 @pytest.fixture
 def data_dir():
     """The TensorFlow Datasets folder with real MNIST and CIFAR-10, from ROBUST_TF_DATA_DIR; skips without it."""

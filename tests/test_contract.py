@@ -96,7 +96,7 @@ def test_every_net_takes_an_admm_step_and_ships(name, tmp_path):
 
 
 TRAINING = [method for method in METHODS if method != "none"]
-DEFAULT = {("mobilenet_v1", "atmc")}  # tests/training/test_run.py trains LeNet with all
+DEFAULT = {("resnet8", "atmc")}  # tests/training/test_run.py trains LeNet with all
 PRODUCT = [
     pytest.param(name, method, marks=() if (name, method) in DEFAULT else pytest.mark.slow)
     for name in MODELS

@@ -48,9 +48,8 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["atmc", *(pytest.param(name, marks=pytest.mark.slow) for name in RUNS if name != "atmc")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_two_devices_take_the_steps_of_one(tmp_path, name):
     """To rounding."""
     command = [sys.executable, "-c", COMPARES, str(tmp_path), *FLAGS, *RUNS[name]]

@@ -118,6 +118,7 @@ def test_two_workers_one_of_which_fails_take_the_steps_of_one_device(tmp_path, n
     same_training(tmp_path, flags, exact_support=name != "batch norm")
 
 
+@pytest.mark.slow
 def test_two_workers_take_the_steps_of_one_device(tmp_path):
     flags = [*FLAGS, "--width=0.2", "--ratio=0.3", "--method=ap", "--pretrain_epochs=0", "--epochs=1"]
     ended = together([f"--workdir={tmp_path}/two", "--distribution=multiworker", *flags])
