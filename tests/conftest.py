@@ -20,9 +20,10 @@ settings.load_profile("robust_tf")
 
 
 def pytest_collection_modifyitems(items):
-    """Begins with a test that needs the shared runs, which take a minute: else several processes wait for them."""
-    first = next((item for item in items if "shared_runs" in item.fixturenames), None)
-    items.sort(key=lambda item: item is not first)
+    """Begins with one test that needs the shared runs, which take a minute, and ends with the others: else all processes
+    wait for them."""
+    sharing = [item for item in items if "shared_runs" in item.fixturenames]
+    items.sort(key=lambda item: 0 if item in sharing[:1] else 2 if item in sharing else 1)
 
 
 @pytest.fixture
