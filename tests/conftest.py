@@ -20,8 +20,8 @@ settings.load_profile("robust_tf")
 
 
 def pytest_collection_modifyitems(items):
-    """Begins with one test that needs the shared runs, which take a minute, and ends with the others: else all processes
-    wait for them."""
+    """Begins with one test that needs the shared runs, which take a minute, and ends with the others: else all
+    processes wait for them."""
     sharing = [item for item in items if "shared_runs" in item.fixturenames]
     items.sort(key=lambda item: 0 if item in sharing[:1] else 2 if item in sharing else 1)
 

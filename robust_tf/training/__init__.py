@@ -18,6 +18,8 @@ class Loss(Entry):
     norms: norms of the attack that it supports.
     certifies: whether the adversarial logits are the worst within interval bounds, in place of an attack's. eps and the
       loss's adv_weight then grow linearly from 0.
+    attack_for: what the attack's images are for: "logits": the adversarial ones; with bounds "centre": that of boxes,
+      "clean": in place of the clean images, or "": there is no attack.
     levels: of the bounds (see `certification.bounds.worst_logits`).
     uses_clean: whether it needs the logits of clean images even where adv_weight = 1.
     starts: random starts of its attack; None for those of --starts.
@@ -25,6 +27,7 @@ class Loss(Entry):
 
     norms: tuple = NORMS
     certifies: bool = False
+    attack_for: str = "logits"
     levels: int = 0
     uses_clean: bool = False
     starts: tuple | None = None
@@ -51,6 +54,7 @@ LOSSES = {
         options=("adv_weight",),
         norms=("linf",),
         certifies=True,
+        attack_for="",
         uses_clean=True,
     ),
     "ibp_int8": Loss(
@@ -59,8 +63,27 @@ LOSSES = {
         options=("adv_weight",),
         norms=("linf",),
         certifies=True,
+        attack_for="",
         levels=255,
         uses_clean=True,
+    ),
+    "sabr": Loss(
+        address="robust_tf.training.losses:IBP",
+        summary="ibp, with bounds over the box of radius lambda eps around an attack's image, moved into the ball",
+        options=("attack", "random_start", "adv_weight", "box"),
+        norms=("linf",),
+        certifies=True,
+        attack_for="centre",
+        uses_clean=True,
+    ),
+    "mtl_ibp": Loss(
+        address="robust_tf.training.losses:IBP",
+        summary="ibp, with an attack's images in place of the clean ones: adv_weight CE(worst) +"
+        " (1 - adv_weight) CE(x_adv)",
+        options=("attack", "random_start", "adv_weight"),
+        norms=("linf",),
+        certifies=True,
+        attack_for="clean",
     ),
 }
 

@@ -54,6 +54,7 @@ KINDS = {
     "loss": one_of(LOSSES),
     "adv_weight": real(0, 1),
     "beta": real(0),
+    "box": real(0, 1, above=True),
     "validation_eps": real(0),
     "validation_steps": whole(0),
     "seed": whole(0),

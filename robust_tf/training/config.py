@@ -184,6 +184,7 @@ class TrainConfig:
     attack: str = flag(one_of(TRAINING_ATTACKS), "pgd", "training attack", options=TRAINING_ATTACKS)
     loss: str = flag(one_of(LOSSES), "mix", "training loss", options=LOSSES)
     beta: float = flag(real(0), "6", "weight of the KL divergence in TRADES")
+    box: float = flag(real(0, 1, above=True), "0.4", "lambda of SABR: the radius of its boxes as a fraction of eps")
     label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
     class_weights: str = flag(
         one_of(("none", "balanced")),

@@ -55,9 +55,9 @@ def passes_an_image(config, stage, steps):
         return 3
     loss = LOSSES[config.loss]
     clean = 3 if loss.uses_clean or config.adv_weight < 1 else MEASURED / config.batch_size
-    if loss.certifies:
-        return clean + 2 * 3  # a centre and a radius through every layer
-    return 2 * (1 if TRAINING_ATTACKS[config.attack].single_step else steps) + 3 + clean
+    attack = 2 * (1 if TRAINING_ATTACKS[config.attack].single_step else steps) if loss.attack_for else 0
+    worst = 2 * 3 if loss.certifies else 3  # of bounds a centre and a radius through every layer
+    return clean + attack + worst
 
 
 def speed(net, batch_size=64, repeats=3):

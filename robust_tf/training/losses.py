@@ -32,6 +32,16 @@ def trades(ce, y, z, z_adv, adv_weight, beta, weights=None):
     return ce(y, z) + beta * mean(divergence(z, z_adv), weights)
 
 
+def small_box(x, x_adv, eps, part):
+    """(centre, radius) of SABR's box (Müller et al., arXiv 2210.04871, section 3).
+
+    The radius is part eps, the centre the image nearest to x_adv for which the box is inside the L-inf ball of radius
+    eps around x.
+    """
+    moved = (1 - part) * eps
+    return tf.clip_by_value(x_adv, x - moved, x + moved), part * eps
+
+
 def mean(values, weights=None):
     """sum_i w_i v_i / B of the values v [B], as Keras weights images; w = 1 without weights."""
     return tf.reduce_mean(values if weights is None else tf.cast(weights, values.dtype) * values)
@@ -49,7 +59,9 @@ def away_from(z):
 
 
 MIX = Objective(value=mix)
-# Gowal et al., arXiv 1810.12715: the worst logits within interval bounds; their weight grows with eps.
+# Gowal et al., arXiv 1810.12715: the worst logits within interval bounds; their weight grows with eps. SABR (Müller et
+# al., 2210.04871) bounds small boxes around an attack's images, MTL-IBP (De Palma et al., 2305.13991) mixes the bounds'
+# loss with the attack's.
 IBP = Objective(value=mix)
 TRADES = Objective(value=trades, ascends=away_from)
 

@@ -15,7 +15,7 @@ from robust_tf.refusal import Refusal
 from robust_tf.training import LOSSES, checks
 from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.distribution import by_replica, once, share
-from robust_tf.training.losses import CrossEntropy
+from robust_tf.training.losses import CrossEntropy, small_box
 
 MEASURED = 16  # clean images in a training step whose loss is only measured
 
@@ -48,6 +48,7 @@ class RobustModel(keras.Model):
       loss: name in LOSSES.
       adv_weight: weight of the adversarial loss in [0, 1]; 0 trains on clean images alone.
       beta: weight of the KL divergence in TRADES.
+      box: lambda of SABR, the radius of its boxes as a fraction of eps.
       validation_eps, validation_steps: PGD of `evaluate`, with a random start; eps None means `eps`.
       constraint: None or a `training.constraints.WeightConstraint`.
       seed: random starts are a function of (seed, training step of the run).
@@ -67,6 +68,7 @@ class RobustModel(keras.Model):
         loss: str = "mix",
         adv_weight: float | str = 0.9,
         beta: float | str = 6.0,
+        box: float | str = 0.4,
         validation_eps: float | str | None = None,
         validation_steps: int = 10,
         constraint: WeightConstraint | None = None,
@@ -76,8 +78,8 @@ class RobustModel(keras.Model):
         checks.check_net(net)
         given = checks.settings(
             eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, single_step=single_step, loss=loss,
-            adv_weight=adv_weight, beta=beta, validation_eps=validation_eps, validation_steps=validation_steps,
-            seed=seed, first_step=first_step,
+            adv_weight=adv_weight, beta=beta, box=box, validation_eps=validation_eps,
+            validation_steps=validation_steps, seed=seed, first_step=first_step,
         )  # fmt: skip
         checks.check_constraint(constraint)
         known, attacks = LOSSES[given["loss"]], {name: given[name] for name in ("alpha", "norm", "starts")}
@@ -86,8 +88,9 @@ class RobustModel(keras.Model):
         self.eps = tf.Variable(given["eps"], trainable=False, dtype=tf.float32, name="eps")
         self.steps = tf.Variable(given["steps"], trainable=False, dtype=tf.int32, name="steps")
         self.loss_name, self.objective, self.certifies = given["loss"], known.resolve(), known.certifies
-        self.adv_weight, self.beta = given["adv_weight"], given["beta"]
-        self.trains_on_clean = self.adv_weight < 1 or known.uses_clean
+        self.attack_for = known.attack_for
+        self.adv_weight, self.beta, self.box = given["adv_weight"], given["beta"], given["box"]
+        self.trains_on_clean = (self.adv_weight < 1 or known.uses_clean) and known.attack_for != "clean"
         self.attack = attacks if known.starts is None else {**attacks, "starts": known.starts}
         self.single_step = given["single_step"]
         self.validation_attack = {
@@ -223,6 +226,7 @@ class RobustModel(keras.Model):
             "loss": self.loss_name,
             "adv_weight": self.adv_weight,
             "beta": self.beta,
+            "box": self.box,
             "validation_eps": self.validation_attack["eps"],
             "validation_steps": self.validation_attack["steps"],
             "seed": self.seed,
@@ -268,7 +272,7 @@ class RobustModel(keras.Model):
         x, y, ce, weighted = self.batch(data)
         once(self.constraint.before_step)
         attacks, certifies = self.adv_weight > 0, self.certifies
-        x_adv = self.adversarial(x, y) if attacks and not certifies else x
+        x_adv = self.adversarial(x, y) if attacks and self.attack_for else x
         adv_weight = self.adv_weight
         if certifies:  # the weight grows with eps, so that the loss is easy at first
             adv_weight *= tf.minimum(self.eps / self.validation_attack["eps"], 1.0)
@@ -278,12 +282,16 @@ class RobustModel(keras.Model):
             seen = slice(None) if self.trains_on_clean else slice(MEASURED)
             z = self.forward(x[seen], training=self.trains_on_clean)  # [B, K]
             if certifies:
-                z_adv = self.bounds(x, y, self.eps)
+                boxed = small_box(x, x_adv, self.eps, self.box) if self.attack_for == "centre" else (x, self.eps)
+                z_adv = self.bounds(boxed[0], y, boxed[1])
             elif attacks:
                 z_adv = self.forward(x_adv, training=True)
             else:
                 z_adv = z
-            z_clean = z if self.trains_on_clean else z_adv
+            if self.attack_for == "clean":
+                z_clean = self.forward(x_adv, training=True)
+            else:
+                z_clean = z if self.trains_on_clean else z_adv
             penalty = self.constraint.penalty()
             loss = self.objective.value(ce, y, z_clean, z_adv, adv_weight, self.beta, **weighted) + penalty
             replica_loss = loss / share()[1]

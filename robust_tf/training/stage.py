@@ -24,6 +24,7 @@ def stage_model(config, net, stage, constraint, first_step, class_weights=None):
         loss=config.loss if stage.adversarial else "mix",
         adv_weight=config.adv_weight if stage.adversarial else 0.0,
         beta=config.beta,
+        box=config.box,
         constraint=constraint,
         seed=config.seed,
         first_step=first_step,

@@ -26,6 +26,9 @@ def test_an_epoch_in_passes():
     assert total("--method=da", "--epochs=1", "--attack=fgsm_rs")["dense"] == (2 + 6) * TRAINED + validation
     ibp = total("--method=da", "--epochs=1", "--loss=ibp", "--eps_schedule=0:0.1")["dense"]
     assert ibp == (3 + 6) * TRAINED + validation
+    for loss in ("sabr", "mtl_ibp"):  # each image is also attacked
+        attacked = total("--method=da", "--epochs=1", f"--loss={loss}", "--eps_schedule=0:0.1", "--steps=4")["dense"]
+        assert attacked == (8 + 3 + 6) * TRAINED + validation
 
 
 def test_stages_and_schedules_are_added_up():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robust_tf.training import LOSSES
-from robust_tf.training.losses import CrossEntropy, balanced, divergence
+from robust_tf.training.losses import CrossEntropy, balanced, divergence, small_box
 
 logits = st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3)
 
@@ -46,6 +46,21 @@ def test_trades_ascends_from_fixed_logits():
     gradient = tape.gradient(value, [z, z_adv])
     assert gradient[0] is None
     np.testing.assert_allclose(gradient[1][0], softmax(z_adv[0]) - softmax(z[0]), atol=1e-6)
+
+
+@given(
+    st.tuples(*[st.floats(0, 1, width=32)] * 2), st.floats(0, 1), st.floats(0.01, 0.5), st.sampled_from([0.1, 0.4, 1.0])
+)
+def test_sabrs_box_is_inside_the_ball_and_as_near_to_the_attacks_image_as_can_be(images, share, eps, part):
+    x, other = images
+    x_adv = np.clip(other, x - eps, x + eps) * share + x * (1 - share)
+    centre, radius = (float(value) for value in small_box(np.float32(x), np.float32(x_adv), eps, part))
+    assert radius == pytest.approx(part * eps)
+    assert x - eps - 1e-6 <= centre - radius <= centre + radius <= x + eps + 1e-6
+    nearer = np.linspace(x - (eps - radius), x + (eps - radius), 101)
+    assert abs(centre - x_adv) <= np.abs(nearer - x_adv).min() + 1e-6
+    if part == 1:
+        assert centre == pytest.approx(x, abs=1e-6)
 
 
 def test_class_weights_balance_and_have_mean_1():

@@ -123,6 +123,28 @@ def test_bounds_in_place_of_an_attack(small_images):
     assert logs["adversarial_loss"] == pytest.approx(worst, rel=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["sabr", "mtl_ibp", "ibp_int8"])
+def test_bounds_beside_an_attack_or_of_an_int8_file(small_images, loss):
+    """The losses by hand, at the radius 0.1 that the run ends with."""
+    x, y = small_images
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((6, 5, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model = RobustModel(net, eps=0.1, loss=loss, adv_weight=0.3, steps=2, box=0.25)
+    model.compile(keras.optimizers.SGD(0.0))
+    x_adv = model.adversarial(tf.constant(x), tf.constant(y)).numpy()
+    assert np.abs(x_adv - x).max() > 0.05
+    first, worst = {
+        "sabr": (net(x), worst_logits(net, np.clip(x_adv, x - 0.075, x + 0.075), y, 0.025)),
+        "mtl_ibp": (net(x_adv), worst_logits(net, x, y, 0.1)),
+        "ibp_int8": (net(x), worst_logits(net, x, y, 0.1, levels=255)),
+    }[loss]
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert logs["loss"] == pytest.approx(0.3 * cross_entropy(worst, y) + 0.7 * cross_entropy(first, y), rel=1e-4)
+    assert logs["accuracy"] == pytest.approx((np.argmax(net(x), -1) == y).mean())
+    assert logs["clean_loss"] == pytest.approx(cross_entropy(net(x), y), rel=1e-4)
+    assert model.strictest == "certified_accuracy"
+
+
 def test_certified_accuracy_is_validated_and_selects(small_images):
     x, y = small_images
     keras.utils.set_random_seed(0)
