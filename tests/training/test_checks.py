@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from robust_tf.attacks.pgd import pgd
 from robust_tf.refusal import Refusal
+from robust_tf.training import LOSSES
 from robust_tf.training.losses import divergence
 from robust_tf.training.model import RobustModel
 
@@ -228,7 +229,7 @@ def test_single_batches_and_predictions_are_checked(small_net, stored, call):
         ({"eps": None}, "eps: expected a number or fraction in [0, inf); got 'None'"),
         ({"eps": np.zeros(2)}, "eps: expected a number or fraction in [0, inf); got"),
         ({"norm": "l3"}, "norm: expected one of linf, l2; got 'l3'"),
-        ({"loss": "trade"}, "loss: expected one of mix, trades, ibp, ibp_int8, sabr, mtl_ibp; got 'trade'; did you mean trades?"),
+        ({"loss": "trade"}, f"loss: expected one of {', '.join(LOSSES)}; got 'trade'; did you mean trades?"),
         (
             {"starts": "unifrom"},
             "starts: expected comma-separated, each once: one of uniform, stripes",

@@ -103,7 +103,10 @@ def test_flags_that_the_method_has_no_use_for(method, flag, message):
         (("--steps=0", "--alpha=0.1"), "--alpha: expected --steps above 0 with it; got 0"),
         (("--eps=0", "--loss=ibp"), "--loss=ibp: expected --eps above 0 with it; got 0"),
         (("--one_shot", "--method=atmc", "--l0_epochs=2"), "--l0_epochs: expected --one_shot=false with it; got true"),
-        (("--loss=trades", "--adv_weight=0.5"), "--adv_weight: expected --loss=mix|ibp|ibp_int8|sabr|mtl_ibp with it; got trades"),
+        (
+            ("--loss=trades", "--adv_weight=0.5"),
+            "--adv_weight: expected --loss=mix|ibp|ibp_int8|sabr|mtl_ibp with it; got trades",
+        ),
         (("--loss=ibp", "--attack=fgsm_rs"), "--attack: expected --loss=mix|trades|sabr|mtl_ibp with it; got ibp"),
         (("--loss=trades", "--starts=uniform"), "--starts: expected --loss=mix|sabr|mtl_ibp with it; got trades"),
         (("--adaptive=eps", "--loss=ibp"), "--loss=ibp: expected --adaptive=none|k with it; got eps"),
