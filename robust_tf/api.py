@@ -97,7 +97,7 @@ def compress(
       ratio: kernel weights that are kept, in (0, 1].
       eps: radius of the attack in pixels of [0, 1]. By default it grows over the epochs; for a net that is robust
         already, eps_schedule="0:EPS" keeps it.
-      method: a method of bin/train that compresses: "nap", "ap", "alr", "l0", "admm" or "atmc".
+      method: a method of bin/train that compresses: "nap", "ap", "alr", "l0", "hydra", "admm" or "atmc".
       workdir, flags: as in `train`; projection, finetune_epochs, rho and rho_max among them.
 
     Raises Refusal, or TrainingFailed if a loss explodes.

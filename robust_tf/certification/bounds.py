@@ -15,7 +15,7 @@ an int8 file are (QA-IBP, Lechner et al., arXiv 2211.16187): after each rounding
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.compression import atmc
+from robust_tf.compression.plain import used_kernel
 from robust_tf.models.batch_norm import of_layer
 from robust_tf.models.channels import ChannelGather, ChannelShuffle, ChannelSlice
 from robust_tf.models.kernels import is_depthwise, kernel_of
@@ -86,7 +86,7 @@ def worst_logits(net, x, y, eps, unit=0.0, levels=0):
     low, high = propagate(net, low, high, unit, levels)
     c, r = (low + high) / 2, (high - low) / 2  # [B, D], the last layer's input
     layer = net.layers[-1]
-    W = atmc.materialised(layer) if atmc.is_factorised(layer) else layer.kernel  # [D, K]
+    W = used_kernel(layer)  # [D, K]
     D, K = W.shape
     own = tf.one_hot(y, K)  # [B, K]
     differences = tf.reshape(W[:, :, None] - W[:, None, :], (D, K * K))  # (j, i): W_j - W_i
@@ -216,9 +216,9 @@ def linear(layer, a, transform=tf.identity):
     if is_depthwise(layer):
         strides, dilations = (1, *layer.strides, 1), layer.dilation_rate
         return tf.nn.depthwise_conv2d(
-            a, transform(layer.depthwise_kernel), strides, layer.padding.upper(), dilations=dilations
+            a, transform(used_kernel(layer)), strides, layer.padding.upper(), dilations=dilations
         )
-    W = transform(atmc.materialised(layer) if atmc.is_factorised(layer) else layer.kernel)
+    W = transform(used_kernel(layer))
     if isinstance(layer, keras.layers.Dense):
         return a @ W
     return keras.layers.Conv2D.convolution_op(layer, a, W)

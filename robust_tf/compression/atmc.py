@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_tf.compression.plain import plain
 from robust_tf.models.kernels import is_depthwise, kernel_layers, kernel_of
 from robust_tf.models.rewrite import split
 from robust_tf.projections.irregular import irregular
@@ -38,24 +39,34 @@ def materialised(layer):
 class FactorisedConv2D(keras.layers.Conv2D):
     """A convolution with the kernel V(I + U) + C; its `kernel` is V."""
 
+    PLAIN = keras.layers.Conv2D
+
     def build(self, input_shape):
         super().build(input_shape)
         add_factors(self)
 
+    def used_kernel(self):
+        return materialised(self)
+
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, materialised(self))
+        return super().convolution_op(inputs, self.used_kernel())
 
 
 @keras.saving.register_keras_serializable("robust_tf")
 class FactorisedDense(keras.layers.Dense):
     """A dense layer with the kernel V(I + U) + C; its `kernel` is V."""
 
+    PLAIN = keras.layers.Dense
+
     def build(self, input_shape):
         super().build(input_shape)
         add_factors(self)
 
+    def used_kernel(self):
+        return materialised(self)
+
     def call(self, inputs):
-        z = inputs @ materialised(self)
+        z = inputs @ self.used_kernel()
         return self.activation(tf.nn.bias_add(z, self.bias) if self.use_bias else z)
 
 
@@ -150,36 +161,8 @@ def project(net, k, by_layer=False):
         w.assign(z)
 
 
-def write(factorised, net):
-    """Assigns the weights of `net`, which has plain layers, from the factorised net; works in a graph too."""
-    for layer, plain in zip(factorised.layers, net.layers):
-        for source, target in zip(_plain_weights(layer), plain.weights):
-            target.assign(source)
-
-
-def _plain_weights(layer):
-    """The weights of the plain layer that `layer` stands for, in Keras' order."""
-    if not is_factorised(layer):
-        return layer.weights
-    return [materialised(layer), *([layer.bias] if layer.use_bias else [])]
-
-
-def plain(factorised):
-    """The factorised net as a net of plain layers."""
-
-    def twin(layer):
-        Plain = {FactorisedConv2D: keras.layers.Conv2D, FactorisedDense: keras.layers.Dense}.get(
-            type(layer), type(layer)
-        )
-        return Plain.from_config(layer.get_config())
-
-    net = keras.models.clone_model(factorised, clone_function=twin)
-    write(factorised, net)
-    return net
-
-
 def thin(factorised):
-    """As `plain`, but with two thin layers where r * (inputs + outputs) < inputs * outputs: fewer multiply-adds.
+    """As `plain.plain`, but with two thin layers where r * (inputs + outputs) < inputs * outputs: fewer multiply-adds.
 
     M = V(I + U) + C needs r columns: those where V is non-zero, and those where C is non-zero and cannot be merged.
     """

@@ -5,6 +5,7 @@ admm       by a penalty towards the projection (thesis, Algorithm 1)
 masks      by fixed zeros, with tensorflow-model-optimization's wrappers
 projected  by projection onto the k largest weights of all kernels, or of all factors of ATMC (Gui et al., Algorithm 1)
 factors    by a penalty towards the k largest entries of ATMC's factors
+scores     by masks of the k largest scores of HYDRA
 centroids  by equal weights wherever the codebook has assigned the same value
 codebook   by a penalty towards ATMC's factors with 2^bits values each
 """
@@ -16,9 +17,10 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from robust_tf.compression import atmc, masks
+from robust_tf.compression import atmc, hydra, masks
 from robust_tf.compression.admm import Admm
 from robust_tf.compression.centroids import Centroids
+from robust_tf.compression.plain import is_plain, plain, write
 from robust_tf.models.kernels import kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.training.methods import CODEBOOK_STAGES
@@ -89,10 +91,15 @@ def masked(config, net):
 
 
 def attacked_plain(constraint, net):
-    """`constraint`, with attacks on plain layers if `net` has ATMC's: factors are multiplied once a training step."""
-    if any(atmc.is_factorised(layer) for layer in net.layers):
-        constraint.attacked = atmc.plain(net)
-        constraint.before_step = lambda: atmc.write(net, constraint.attacked)
+    """`constraint`, with attacks on plain layers if `net` has others: kernels are put together once a training step."""
+    if not all(map(is_plain, net.layers)):
+        constraint.attacked, prepare = plain(net), constraint.before_step
+
+        def before_step():
+            prepare()
+            write(net, constraint.attacked)
+
+        constraint.before_step = before_step
     return constraint
 
 
@@ -137,6 +144,25 @@ def factors(config, net):
     return attacked_plain(dataclasses.replace(from_admm(state), ship=ship), net)
 
 
+def scores(config, net):
+    """The k largest scores at each training step; k never rises, as in `projected`."""
+    k_now = tf.Module()
+    k_now.k = tf.Variable(0, trainable=False, dtype=tf.int32, name="k")
+
+    def update(k, rho):
+        k_now.k.assign(min(k, int(k_now.k.numpy())))
+        return {"k": int(k_now.k.numpy())}
+
+    constraint = WeightConstraint(
+        before_step=lambda: hydra.choose(net, k_now.k),
+        start=k_now.k.assign,
+        update=update,
+        ship=lambda k: hydra.drop(net, k),
+        state=k_now,
+    )
+    return attacked_plain(constraint, net)
+
+
 def codebook(config, net):
     """ADMM on all factors: Z is the k-means codebook of W + U, with one centre at zero."""
     project = partial(PROJECTIONS["codebook"].resolve(), bits=config.bits)
@@ -158,6 +184,7 @@ CONSTRAINTS = {
     "masks": masked,
     "projected": projected,
     "factors": factors,
+    "scores": scores,
     "centroids": centroids,
     "codebook": codebook,
 }

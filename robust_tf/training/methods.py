@@ -8,6 +8,8 @@ ap       as nap, with adversarial images in both stages
 alr      train on adversarial images; factorise into thin layers with k weights; train those on adversarial images
 l0       train on adversarial images; go on with iterative hard thresholding: keep only the k largest weights while k
          falls (the second stage of atmc alone); train with fixed zeros
+hydra    train on adversarial images; freeze the kernels and train scores, of which the k largest choose which weights
+         stay; train those with fixed zeros
 admm     train on adversarial images; go on with ADMM's penalty towards k weights; project; train with fixed zeros
 atmc     train on adversarial images; go on with iterative hard thresholding down to k weights; train (I + U')V + C with
          k weights in all factors together; one-shot: factorise first and let k fall in the factors; with ADMM's penalty
@@ -123,6 +125,15 @@ def l0(config):
     ]
 
 
+def hydra(config):
+    falls = bool(config.ratio_schedule)
+    return [
+        Stage("dense", config.pretrain_epochs),
+        Stage("scores", config.epochs, prepare="score", constraint="scores", k_falls=falls, k_every_step=True),
+        Stage("finetune", config.finetune_epochs, prepare="keep_scored", constraint="masks", eps_grows=False),
+    ]
+
+
 def admm(config):
     # A codebook and thin layers have no masks.
     fixed = {
@@ -235,6 +246,12 @@ METHODS = {
         options=(
             *ADVERSARIAL, *COMPRESSING, "ratio_schedule", "project_every", "normalise_layers", "finetune_epochs",
         ),
+    ),
+    "hydra": Method(
+        stages=hydra,
+        summary="adversarial training, then of scores that choose which of its weights stay, then with fixed zeros",
+        options=(*ADVERSARIAL, *COMPRESSING, "ratio_schedule", "finetune_epochs"),
+        needs_start=True,
     ),
     "admm": Method(
         stages=admm,

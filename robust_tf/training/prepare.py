@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from robust_tf.compression import atmc
+from robust_tf.compression import atmc, hydra
 from robust_tf.models.kernels import kernel_layers, kernels
 from robust_tf.models.rewrite import split
 from robust_tf.projections.codebook import clustered
@@ -30,6 +30,16 @@ def factorise(config, net, k):
     return atmc.factorise(net, FACTOR_STARTS[config.factor_start].resolve())
 
 
+def score(config, net, k):
+    """Gives each kernel HYDRA's scores."""
+    return hydra.scored(net)
+
+
+def keep_scored(config, net, k):
+    """Keeps the weights with the k largest scores, in plain layers."""
+    return hydra.pruned(net)
+
+
 def cluster(config, net, k):
     """Rounds each kernel, or factor of ATMC, to 2^bits values, zero among them."""
     for w in atmc.factors(net):
@@ -37,4 +47,11 @@ def cluster(config, net, k):
     return net
 
 
-PREPARATIONS = {"prune": prune, "low_rank": factorise_low_rank, "factorise": factorise, "cluster": cluster}
+PREPARATIONS = {
+    "prune": prune,
+    "low_rank": factorise_low_rank,
+    "factorise": factorise,
+    "score": score,
+    "keep_scored": keep_scored,
+    "cluster": cluster,
+}

@@ -6,6 +6,7 @@ import tf_keras as keras
 
 from robust_tf.certification.bounds import check_bounded
 from robust_tf.compression import atmc
+from robust_tf.compression.plain import plain
 from robust_tf.data import described
 from robust_tf.data.image_files import in_memory
 from robust_tf.data.pipeline import refusals, split_validation
@@ -153,7 +154,7 @@ def delivered(config, run, net):
     factors = None
     if any(atmc.is_factorised(layer) for layer in net.layers):
         keep_or_save(run.factorised_path, net)
-        net, factors = (atmc.thin if config.thin_layers else atmc.plain)(net), atmc.report(net)
+        net, factors = (atmc.thin if config.thin_layers else plain)(net), atmc.report(net)
     for w in kernels(net):
         w.assign(w + 0.0)  # turns -0.0, which masks leave, into 0.0, so that files compress better
     return net, factors

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_tf.compression import atmc
+from robust_tf.compression.plain import plain, write
 from robust_tf.models.kernels import kernels
 from robust_tf.records.summary import FactorisedLayer
 
@@ -54,10 +55,10 @@ def test_the_start_is_the_net_itself(net, x):
 def test_materialised_nets_have_the_same_function(net, x, keep):
     factorised = atmc.factorise(net)
     fill(factorised, keep=keep)
-    np.testing.assert_allclose(atmc.plain(factorised)(x), factorised(x), atol=1e-5)
+    np.testing.assert_allclose(plain(factorised)(x), factorised(x), atol=1e-5)
     np.testing.assert_allclose(atmc.thin(factorised)(x), factorised(x), atol=1e-5)
     np.testing.assert_allclose(atmc.halved(factorised)(x), factorised(x), atol=1e-5)
-    atmc.write(factorised, net)
+    write(factorised, net)
     np.testing.assert_allclose(net(x), factorised(x), atol=1e-5)
 
 

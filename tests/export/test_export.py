@@ -11,6 +11,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from robust_tf.commands.export_tflite import work
 from robust_tf.compression import atmc
+from robust_tf.compression.plain import plain
 from robust_tf.data.digits import load as load_digits
 from robust_tf.export import EXACT, FORMATS, Format, lint
 from robust_tf.export import tflite as export_tflite
@@ -198,7 +199,7 @@ def test_factors_of_atmc_are_two_layers_where_that_is_less_work(tmp_path):
     wide.kernel.assign(wide.kernel * (np.arange(200) < 5))
     wide.U.assign(np.random.default_rng(0).normal(0, 0.1, wide.U.shape))
     factorised.save(tmp_path / "factorised.keras")
-    flags = finished(tmp_path, atmc.plain(factorised))
+    flags = finished(tmp_path, plain(factorised))
     manifest = export_tflite.export(parse(ExportConfig, [*flags, "--formats=float32,compact"]))
     whole, small = manifest.files
     assert small.max_abs_diff <= 1e-3

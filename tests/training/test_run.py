@@ -88,6 +88,11 @@ def test_recipes_read_like_the_papers():
     assert stages("alr") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "low_rank", "", False)]
     thresholded = [("dense", 2, True, "", "", False), ("l0", 5, True, "", "projected", True)]
     assert stages("l0") == [*thresholded, ("finetune", 3, True, "", "masks", False)]
+    scores = ("scores", 5, True, "score", "scores", False)
+    kept = ("finetune", 3, True, "keep_scored", "masks", False)
+    assert stages("hydra") == [("dense", 2, True, "", "", False), scores, kept]
+    falling = (*scores[:-1], True)
+    assert stages("hydra", "--ratio_schedule=0:1,2:0.5,4:0.1")[1] == falling
     start, main = ("dense", 2, True, "", "", False), ("admm", 5, True, "", "admm", True)
     assert stages("admm") == [start, main, ("finetune", 3, True, "", "masks", False)]
     assert stages("admm", "--projection=codebook") == [start, main, ("finetune", 3, True, "", "centroids", False)]
@@ -124,7 +129,7 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     assert summary["kernels_total"] == total
     assert not any(np.signbit(w.numpy()[w == 0]).any() for w in kernels(net))
     budget = round(0.05 * total)
-    if method in ("nap", "ap", "l0", "admm"):
+    if method in ("nap", "ap", "l0", "hydra", "admm"):
         assert counted == budget
     elif method == "alr":
         assert (
@@ -267,12 +272,13 @@ RESUMED = {
     ),
     "alr": ("--method=alr", "--pretrain_epochs=2", "--epochs=4", "--starts=uniform,stripes,blocks", "--clip_norm=1"),
     "codebook": ("--epochs=4", "--finetune_epochs=2", "--projection=codebook", "--bits=3", "--label_smoothing=0.1"),
+    "hydra": ("--method=hydra", "--pretrain_epochs=1", "--epochs=3", "--finetune_epochs=2"),
 }
 
 
 KILLED_AT = {
     "admm": (1, 3, 4, 5), "adaptive": (3,), "atmc": (2, 5), "one_shot": (2,), "factors": (3,), "alr": (3,),
-    "codebook": (4,),
+    "codebook": (4,), "hydra": (2, 4),
 }  # fmt: skip
 QUICK_KILLS = (("atmc", 5),)
 

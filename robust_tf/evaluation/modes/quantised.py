@@ -8,6 +8,7 @@ import tf_keras as keras
 from rich.table import Table
 
 from robust_tf.compression import atmc
+from robust_tf.compression.plain import plain
 from robust_tf.compression.quantise import QUANTISERS
 from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.drawing.papers import printed
@@ -64,7 +65,7 @@ def quantised(subject):
             factorised = load_net(subject.run.factorised_path)
             for factor in atmc.factors(factorised):
                 factor.assign(quantiser(factor.numpy()))
-            nets[f"{name}, factors"] = atmc.plain(factorised)
+            nets[f"{name}, factors"] = plain(factorised)
     return nets
 
 
