@@ -209,7 +209,7 @@ MISTAKES = {
     ),
     "dense": (
         lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=0.1, method="da"),
-        "method: expected one of nap, ap, alr, l0, admm, atmc; got 'da'; did you mean train?",
+        "method: expected one of nap, ap, alr, l0, hydra, admm, atmc; got 'da'; did you mean train?",
     ),
     "ratio": (lambda n, x, y: api.compress(n, x, y, eps=0.1, ratio=2), r"--ratio=2: expected a number .* in \(0, 1\]"),
     "data": (lambda n, x, y: api.train(n, x, y, eps=0.1, dataset="mnist"), "dataset: expected net, x and y in place"),

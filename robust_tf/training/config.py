@@ -203,7 +203,7 @@ class TrainConfig:
     pretrain_epochs: int = flag(
         whole(0),
         None,
-        "epochs of dense training before the main stage; default: half of --epochs for nap, ap and alr without"
+        "epochs of dense training before the main stage; default: half of --epochs for nap, ap, alr and hydra without"
         " --init_from, otherwise 0",
     )
     finetune_epochs: int = flag(
@@ -225,6 +225,7 @@ class TrainConfig:
         "1",
         "atmc: epochs of iterative hard thresholding down to k weights, before the kernels are factorised",
     )
+    score_epochs: int = flag(whole(1), "5", "hydra: epochs in which scores choose the weights that stay")
     codebook_epochs: int = flag(
         whole(0),
         "0",

@@ -21,10 +21,10 @@ from robust_tf.compression import atmc, hydra, masks
 from robust_tf.compression.admm import Admm
 from robust_tf.compression.centroids import Centroids
 from robust_tf.compression.plain import is_plain, plain, write
-from robust_tf.models.kernels import kernels
+from robust_tf.models.kernels import count, kernels
 from robust_tf.projections import PROJECTIONS
 from robust_tf.training.methods import CODEBOOK_STAGES
-from robust_tf.training.projection import projection
+from robust_tf.training.projection import budget, projection
 
 
 def _nothing(*_):
@@ -145,22 +145,9 @@ def factors(config, net):
 
 
 def scores(config, net):
-    """The k largest scores at each training step; k never rises, as in `projected`."""
-    k_now = tf.Module()
-    k_now.k = tf.Variable(0, trainable=False, dtype=tf.int32, name="k")
-
-    def update(k, rho):
-        k_now.k.assign(min(k, int(k_now.k.numpy())))
-        return {"k": int(k_now.k.numpy())}
-
-    constraint = WeightConstraint(
-        before_step=lambda: hydra.choose(net, k_now.k),
-        start=k_now.k.assign,
-        update=update,
-        ship=lambda k: hydra.drop(net, k),
-        state=k_now,
-    )
-    return attacked_plain(constraint, net)
+    k = budget(config.ratio, count(kernels(net)))
+    chosen = WeightConstraint(before_step=lambda: hydra.choose(net, k), ship=lambda k: hydra.drop(net, k))
+    return attacked_plain(chosen, net)
 
 
 def codebook(config, net):

@@ -126,11 +126,10 @@ def l0(config):
 
 
 def hydra(config):
-    falls = bool(config.ratio_schedule)
     return [
         Stage("dense", config.pretrain_epochs),
-        Stage("scores", config.epochs, prepare="score", constraint="scores", k_falls=falls, k_every_step=True),
-        Stage("finetune", config.finetune_epochs, prepare="keep_scored", constraint="masks", eps_grows=False),
+        Stage("scores", config.score_epochs, prepare="score", constraint="scores", eps_grows=False),
+        Stage("finetune", config.epochs, prepare="keep_scored", constraint="masks", eps_grows=False),
     ]
 
 
@@ -250,7 +249,7 @@ METHODS = {
     "hydra": Method(
         stages=hydra,
         summary="adversarial training, then of scores that choose which of its weights stay, then with fixed zeros",
-        options=(*ADVERSARIAL, *COMPRESSING, "ratio_schedule", "finetune_epochs"),
+        options=(*ADVERSARIAL, *COMPRESSING, "score_epochs"),
         needs_start=True,
     ),
     "admm": Method(

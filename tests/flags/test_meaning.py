@@ -110,6 +110,7 @@ TRAINING = [
     ("--one_shot", "--method=l0"),
     ("--l0_epochs=2", "--method=atmc --one_shot"),
     ("--codebook_epochs=2", "--method=admm"),
+    ("--score_epochs=2", "--method=ap"),
     ("--bits=4", "--projection=irregular"),
     ("--bits=4", "--method=atmc"),
     ("--project_every=2", "--method=admm"),

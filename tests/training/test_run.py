@@ -70,7 +70,7 @@ def scalars(folder):
 
 
 def test_recipes_read_like_the_papers():
-    flags = {"pretrain_epochs": "2", "epochs": "5", "finetune_epochs": "3", "l0_epochs": "1"}
+    flags = {"pretrain_epochs": "2", "epochs": "5", "finetune_epochs": "3", "l0_epochs": "1", "score_epochs": "4"}
 
     def stages(method, *more):
         asked = [f"--{name}={value}" for name, value in flags.items()]
@@ -88,11 +88,8 @@ def test_recipes_read_like_the_papers():
     assert stages("alr") == [("dense", 2, True, "", "", False), ("finetune", 5, True, "low_rank", "", False)]
     thresholded = [("dense", 2, True, "", "", False), ("l0", 5, True, "", "projected", True)]
     assert stages("l0") == [*thresholded, ("finetune", 3, True, "", "masks", False)]
-    scores = ("scores", 5, True, "score", "scores", False)
-    kept = ("finetune", 3, True, "keep_scored", "masks", False)
+    scores, kept = ("scores", 4, True, "score", "scores", False), ("finetune", 5, True, "keep_scored", "masks", False)
     assert stages("hydra") == [("dense", 2, True, "", "", False), scores, kept]
-    falling = (*scores[:-1], True)
-    assert stages("hydra", "--ratio_schedule=0:1,2:0.5,4:0.1")[1] == falling
     start, main = ("dense", 2, True, "", "", False), ("admm", 5, True, "", "admm", True)
     assert stages("admm") == [start, main, ("finetune", 3, True, "", "masks", False)]
     assert stages("admm", "--projection=codebook") == [start, main, ("finetune", 3, True, "", "centroids", False)]
@@ -119,7 +116,7 @@ def accepts(method, *flags):
 def test_every_method_leaves_a_finished_run(tmp_path, method):
     flags = [f"--method={method}", "--epochs=2"]
     flags += ["--pretrain_epochs=1"] if METHODS[method].compresses else []
-    flags += ["--finetune_epochs=1"] if method == "admm" else []
+    flags += {"admm": ["--finetune_epochs=1"], "hydra": ["--score_epochs=1"]}.get(method, [])
     workdir = train(config(tmp_path / "run", *flags))
     summary = json.loads((workdir / "summary.json").read_text())
     net = load(workdir)
@@ -272,7 +269,7 @@ RESUMED = {
     ),
     "alr": ("--method=alr", "--pretrain_epochs=2", "--epochs=4", "--starts=uniform,stripes,blocks", "--clip_norm=1"),
     "codebook": ("--epochs=4", "--finetune_epochs=2", "--projection=codebook", "--bits=3", "--label_smoothing=0.1"),
-    "hydra": ("--method=hydra", "--pretrain_epochs=1", "--epochs=3", "--finetune_epochs=2"),
+    "hydra": ("--method=hydra", "--pretrain_epochs=1", "--score_epochs=3", "--epochs=2"),
 }
 
 
