@@ -145,7 +145,7 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
         assert row["dead_filters"] == sum(not column.any() for column in matrix.T)
     with (workdir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    epochs = {"natural": 2, "da": 2, "admm": 4, "atmc": 4}.get(method, 3)
+    epochs = {"natural": 2, "da": 2, "hydra": 4, "admm": 4, "atmc": 4}.get(method, 3)
     assert [int(row["epoch"]) for row in rows] == list(range(epochs))
     assert summary["epochs_trained"] == epochs
     expected = {"loss", "clean_loss", "adversarial_loss", "accuracy", "robust_accuracy"}
