@@ -40,3 +40,10 @@ MODELS = {
     ),
     "shufflenet_v2": Model(address="robust_tf.models.shufflenet_v2:shufflenet_v2", summary="ShuffleNetV2, for 32x32"),
 }
+KERNEL_STARTS = {
+    "keras": Entry(address="robust_tf.models.initial:keras_start", summary="as Keras' layers draw them"),
+    "bounds": Entry(
+        address="robust_tf.models.initial:bounds_start",
+        summary="normal with standard deviation sqrt(2 pi) / inputs, so that interval bounds are as wide in all layers",
+    ),
+}

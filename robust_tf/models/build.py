@@ -1,12 +1,19 @@
 """The net that a configuration names: one of MODELS, or the user's own."""
 
-from robust_tf.models import MODELS
+from robust_tf.models import KERNEL_STARTS, MODELS
 from robust_tf.models.own import own_net
 from robust_tf.refusal import Refusal
 
 
 def build(config, dataset):
     """The uncompiled Keras net of a TrainConfig for images and classes of a DataSet; raises Refusal."""
+    net = built(config, dataset)
+    KERNEL_STARTS[config.kernel_start].resolve()(net)
+    return net
+
+
+def built(config, dataset):
+    """As `build`, with the kernels that Keras' layers have drawn."""
     shape, num_classes = tuple(dataset.image_shape), len(dataset.class_names)
     if config.model not in MODELS:
         return own_net(config.model, shape, num_classes)

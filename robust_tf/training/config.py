@@ -27,7 +27,7 @@ from robust_tf.flags.kinds import (
 )
 from robust_tf.flags.meaning import ABOVE_0, UNSET
 from robust_tf.flags.suggestions import of_8_bits
-from robust_tf.models import MODELS
+from robust_tf.models import KERNEL_STARTS, MODELS
 from robust_tf.models.imported.scaling import AUTO, SCALINGS
 from robust_tf.projections import PROJECTIONS, RANK_RULES
 from robust_tf.refusal import Refusal
@@ -49,6 +49,7 @@ class TrainConfig:
         None,
         "run directory whose net gives the initial weights, with other classes all but the last layer's; or a Keras"
         " net, as with --model; default: random weights",
+        options={UNSET: ("kernel_start",)},
     )
     dataset: str = flag(
         one_of(DATASETS),
@@ -113,6 +114,9 @@ class TrainConfig:
     unfreeze: bool = flag(SWITCH, "false", "Keras net: train its frozen layers too, which otherwise stay as they are")
     width: float = flag(real(0, 32, above=True), "1", "width multiplier of the net")
     conv_relu: bool = flag(SWITCH, "false", "lenet: ReLU after the convolutions too")
+    kernel_start: str = flag(
+        one_of(KERNEL_STARTS), "keras", "random kernels with which training starts", options=KERNEL_STARTS
+    )
     method: str = flag(one_of(METHODS, ALIASES), "admm", "training method", options=METHODS)
     projection: str = flag(one_of(PROJECTIONS), "irregular", "constraint on the weights", options=PROJECTIONS)
     floor: float = flag(real(0, 1), "0", "irregular: least fraction of each kernel that is kept")
@@ -363,6 +367,8 @@ def is_net(path):
 def check_net(config):
     """Raises Refusal where flags of a Keras net are given for another."""
     if names_file(config.model):
+        if config.kernel_start != "keras":
+            raise Refusal(f"--kernel_start: expected a net without trained weights with it; got --model={config.model}")
         return
     for name, default in (("input_scaling", AUTO), ("labels", None), ("unfreeze", False)):
         if getattr(config, name) != default:

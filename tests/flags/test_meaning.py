@@ -129,6 +129,7 @@ TRAINING = [
     ("--image_size=32", "--dataset=mnist"),
     ("--conv_relu", "--model=resnet34"),
     ("--width=2", "--model=own.nets:net"),
+    ("--kernel_start=bounds", "--init_from=RUN"),
 ]  # fmt: skip
 
 
