@@ -37,12 +37,12 @@ LOSSES = {
     "mix": Loss(
         address="robust_tf.training.losses:MIX",
         summary="adv_weight CE(x_adv) + (1 - adv_weight) CE(x)",
-        options=("attack", "random_start", "adv_weight"),
+        options=("attack", "random_start", "adv_weight", "teacher"),
     ),
     "trades": Loss(
         address="robust_tf.training.losses:TRADES",
         summary="CE(x) + beta KL(f(x) || f(x_adv))",
-        options=("attack", "beta"),
+        options=("attack", "beta", "teacher"),
         uses_clean=True,
         starts=("gaussian",),
     ),

@@ -94,6 +94,27 @@ def check_constraint(constraint):
         raise Refusal(f"constraint: expected a training.constraints.WeightConstraint or None; got {constraint!r:.100}")
 
 
+def check_teacher(teacher, net, loss):
+    """Raises Refusal unless `teacher` is None, or a net of logits of the same images and classes beside an attack's
+    loss: bounds of z_j - z_y say nothing of other targets."""
+    if teacher is None:
+        return
+    if LOSSES[loss].certifies:
+        raise Refusal(f"teacher: expected a loss without interval bounds with it; got {loss!r}")
+    check_net(teacher)
+    for what, ours, theirs in (
+        ("images", net.input_shape, teacher.input_shape), ("logits", net.output_shape, teacher.output_shape),
+    ):  # fmt: skip
+        if ours[1:] != theirs[1:]:
+            raise Refusal(f"teacher: expected {what} of shape {ours[1:]}, as the net's; got {theirs[1:]}")
+
+
+def check_untaught(teacher):
+    """Raises Refusal where there is a teacher: a loss of one's own takes labels."""
+    if teacher:
+        raise Refusal("loss: expected the default, the cross-entropy, with a teacher; got another")
+
+
 def optimizer_of(given):
     """Keras' optimiser of a name, a configuration or an optimiser; raises Refusal where it is none."""
     try:

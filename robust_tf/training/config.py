@@ -189,6 +189,12 @@ class TrainConfig:
     loss: str = flag(one_of(LOSSES), "mix", "training loss", options=LOSSES)
     beta: float = flag(real(0), "6", "weight of the KL divergence in TRADES")
     box: float = flag(real(0, 1, above=True), "0.4", "lambda of SABR: the radius of its boxes as a fraction of eps")
+    teacher: str = flag(
+        TEXT,
+        None,
+        "run directory of a net, usually larger and robust, whose probabilities of the clean images take the labels'"
+        " place in the loss and in the training attack",
+    )
     label_smoothing: float = flag(real(0, 1), "0", "probability spread evenly over all classes")
     class_weights: str = flag(
         one_of(("none", "balanced")),
@@ -331,6 +337,7 @@ class TrainConfig:
             with_lengths(self, lengths_of(self.workdir), dataset.train_images),
             data_dir=self.data_dir and os.path.abspath(self.data_dir),  # later stages may run elsewhere
             init_from=init_from and os.path.abspath(init_from),
+            teacher=self.teacher and os.path.abspath(self.teacher),
             model=os.path.abspath(model) if names_file(model) else model,
             labels=self.labels and os.path.abspath(self.labels),
             eps=dataset.eps if self.eps is None else self.eps,

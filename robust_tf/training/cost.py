@@ -32,8 +32,11 @@ class Cost:
     operations: float
 
 
-def costs(config, net, train_images):
-    """A Cost for each stage; counts factorised or thin layers as the dense layers that they replace."""
+def costs(config, net, train_images, teacher=None):
+    """A Cost for each stage; counts factorised or thin layers as the dense layers that they replace.
+
+    teacher: the net of --teacher, or None.
+    """
     validated = held_out(train_images)
     operations_per_pass, first_epoch, rows = 2 * sum(multiply_adds(net).values()), 0, []
     for stage in METHODS[config.method].stages(config):
@@ -44,7 +47,8 @@ def costs(config, net, train_images):
             + validated * VALIDATION_PASSES
             for epoch in range(first_epoch, end_epoch)
         )
-        rows.append(Cost(stage.name, stage.epochs, passes * operations_per_pass))
+        taught = stage.epochs * (train_images - validated) * 2 * sum(multiply_adds(teacher).values()) if teacher else 0
+        rows.append(Cost(stage.name, stage.epochs, passes * operations_per_pass + taught * stage.adversarial))
         first_epoch = end_epoch
     return [row for row in rows if row.epochs]
 

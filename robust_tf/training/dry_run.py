@@ -22,7 +22,7 @@ from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, projection
 from robust_tf.training.run import check_run
 from robust_tf.training.rundir import settled
-from robust_tf.training.start import starting_net
+from robust_tf.training.start import starting_net, taught_by
 
 GPU = 5e12  # operations per second of a data-centre GPU in float32 training, a round figure
 
@@ -49,7 +49,8 @@ def dry_run(config):
         f"\n{config.model}: {count(net.trainable_weights):,} parameters, {N:,} of them kernel weights{kept};"
         f" {macs:,} multiply-adds an image"
     )
-    rows, here = costs(config, net, dataset.train_images), speed(net)
+    teacher = taught_by(config, dataset, files)
+    rows, here = costs(config, net, dataset.train_images, teacher), speed(net)
     table = Table(
         "stage", "epochs", "operations", "here", "on a GPU", title=f"{dataset.train_images:,} training images"
     )

@@ -39,6 +39,7 @@ class TrainingSetup(NamedTuple):
     data: (images, labels) to train on; images in memory or in files.
     validation: (batches, number of batches), see `distribution.validation_data`.
     N: kernel weights of the dense net.
+    teacher: the net of --teacher, or None.
     asked: function without arguments: whether the run was asked to stop.
     """
 
@@ -48,6 +49,7 @@ class TrainingSetup(NamedTuple):
     data: tuple
     validation: tuple
     N: int
+    teacher: keras.Model | None
     asked: callable
 
     @property
@@ -76,9 +78,9 @@ def run_stage(setup, net, stage, first_epoch, extends):
     twin = placed(net, setup.devices, config.mixed_precision)
     with setup.devices.scope():
         constraint = CONSTRAINTS[stage.constraint](config, twin)
-        model = stage_model(
-            config, twin, stage, constraint, first_epoch * setup.steps_per_epoch, setup.class_weights(twin)
-        )
+        first_step, class_weights = first_epoch * setup.steps_per_epoch, setup.class_weights(twin)
+        teacher = setup.teacher and placed(setup.teacher, setup.devices)
+        model = stage_model(config, twin, stage, constraint, first_step, class_weights, teacher)
     pacing = AdaptivePacing(config.adaptive if stage.adapts else "none", config.tolerance)
     schedule = stage_schedule(config, stage, first_epoch, pacing, setup.steps_per_epoch)
     k_at, rho_at = ramps(config, stage, first_epoch, setup.N, setup.steps_per_epoch, pacing)

@@ -70,7 +70,8 @@ TRADES = Objective(value=trades, ascends=away_from)
 class CrossEntropy:
     """ce(y, logits, weights=None): the batch's mean cross-entropy with (1 - smoothing) * onehot(y) + smoothing / K.
 
-    It is called as a Keras loss is, and Keras saves it with a model.
+    `weighted` takes probabilities [B, K] too in place of the labels y [B], as a teacher gives them. It is called as a
+    Keras loss is, and Keras saves it with a model.
 
     class_weights: w [K], with which each image's part in a mean is multiplied; None for equal weights.
     """
@@ -79,8 +80,13 @@ class CrossEntropy:
         self.smoothing, self.class_weights = smoothing, class_weights
 
     def __call__(self, y, z, weights=None):  # [B], [B, K], [B]
-        target = (1 - self.smoothing) * tf.one_hot(tf.cast(y, tf.int32), z.shape[-1]) + self.smoothing / z.shape[-1]
-        return mean(tf.nn.softmax_cross_entropy_with_logits(target, z), self.weights(y, weights))
+        return self.weighted(y, z, self.weights(y, weights))
+
+    def weighted(self, y, z, weights=None):  # [B] or [B, K], [B, K], [B]
+        """With `weights` as they are, without those of the classes."""
+        sure = y if len(y.shape) == 2 else tf.one_hot(tf.cast(y, tf.int32), z.shape[-1])
+        target = (1 - self.smoothing) * sure + self.smoothing / z.shape[-1]
+        return mean(tf.nn.softmax_cross_entropy_with_logits(target, z), weights)
 
     def weights(self, y, weights=None):
         """`weights` [B] times the class weights of y; None if there are neither."""

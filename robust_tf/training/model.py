@@ -34,7 +34,7 @@ class RobustModel(keras.Model):
 
     `save` and Keras' ModelCheckpoint write the net, these arguments, the optimiser and the present eps and steps, which
     `keras.models.load_model` reads in its safe mode. They leave out the constraint with its state, such as ADMM's Z and
-    U: the loaded model trains without it. Continue a compression from a run directory of bin/train.
+    U, and the teacher: the loaded model trains without them. Continue a compression from a run directory of bin/train.
 
     Raises Refusal, one line, for arguments, images, labels or weights that do not fit: of arrays before anything else,
     of batches (a tf.data.Dataset, Sequence or generator) as each is read. Of a distributed data set only the shapes are
@@ -50,6 +50,9 @@ class RobustModel(keras.Model):
       beta: weight of the KL divergence in TRADES.
       box: lambda of SABR, the radius of its boxes as a fraction of eps.
       validation_eps, validation_steps: PGD of `evaluate`, with a random start; eps None means `eps`.
+      teacher: None, or a net whose probabilities t of the clean images take the labels' place in the loss, in its clean
+        and its adversarial part, and in the attack, which then maximises CE(t, z): RSLAD (Zi et al., arXiv 2108.07969),
+        with adv_weight 5/6 as published. It stays as it is.
       constraint: None or a `training.constraints.WeightConstraint`.
       seed: random starts are a function of (seed, training step of the run).
       first_step: training steps of the run's earlier stages.
@@ -71,6 +74,7 @@ class RobustModel(keras.Model):
         box: float | str = 0.4,
         validation_eps: float | str | None = None,
         validation_steps: int = 10,
+        teacher: keras.Model | None = None,
         constraint: WeightConstraint | None = None,
         seed: int = 0,
         first_step: int = 0,
@@ -82,6 +86,7 @@ class RobustModel(keras.Model):
             validation_steps=validation_steps, seed=seed, first_step=first_step,
         )  # fmt: skip
         checks.check_constraint(constraint)
+        checks.check_teacher(teacher, net, given["loss"])
         known, attacks = LOSSES[given["loss"]], {name: given[name] for name in ("alpha", "norm", "starts")}
         super().__init__(name=f"robust_{net.name}")
         self.net = net
@@ -105,6 +110,7 @@ class RobustModel(keras.Model):
         self.attacked = _as_function(inference_form(self.constraint.attacked or net))
         bounded = training_form(self.constraint.bounded or net)
         self.bounds = functools.partial(worst_logits, bounded, levels=known.levels)
+        self.teacher = _as_function(inference_form(teacher)) if teacher else None
         self.seed, self.first_step = given["seed"], given["first_step"]
         names = ("loss", "accuracy", "robust_accuracy", "clean_loss", "adversarial_loss", "penalty")
         names += ("certified_accuracy",) if self.certifies else ()
@@ -120,6 +126,7 @@ class RobustModel(keras.Model):
         checks.check_unused(metrics=metrics, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
         optimizer, loss = checks.optimizer_of(optimizer), CrossEntropy() if loss is None else loss
         if not isinstance(loss, CrossEntropy):
+            checks.check_untaught(self.teacher)
             checks.check_loss(loss, self.net.output_shape[-1])
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         # The optimiser averages only trained weights; batch statistics of other weights would not fit those averages.
@@ -246,14 +253,20 @@ class RobustModel(keras.Model):
         """Logits [B, K] in inference mode, for attacks."""
         return self.attacked(x, training=False)
 
-    def adversarial(self, x, y):
-        """x_adv of this training step."""
+    def targets(self, x, y):
+        """What the loss compares logits with: the teacher's probabilities [B, K], or the labels [B] without one."""
+        return y if self.teacher is None else tf.nn.softmax(self.teacher(x, training=False))
+
+    def adversarial(self, x, y, targets=None):
+        """x_adv of this training step; targets: the teacher's, see `targets`."""
         step = self.first_step + tf.cast(self.optimizer.iterations, tf.int32)
         attack = {**self.attack, "steps": self.steps, "seed": tf.stack([self.seed, step]), "share": share()}
         if self.single_step:
             attack |= {"steps": 1, "alpha": 1.25 * self.eps}
         if self.objective.ascends:
             attack["objective"] = self.objective.ascends(self.logits(x))
+        elif self.teacher:
+            attack["objective"] = lambda z: tf.nn.softmax_cross_entropy_with_logits(targets, z)
         return pgd(self.logits, x, y, eps=self.eps, **attack)
 
     def batch(self, data):
@@ -262,18 +275,20 @@ class RobustModel(keras.Model):
         classes = self.net.output_shape[-1]
         check_forms(x, y, self.net.input_shape[1:], classes)
         x, y = pixels(x), class_numbers(y, classes)
-        total = self.loss.weights(y, weights) if isinstance(self.loss, CrossEntropy) else weights  # with class weights
-        if total is None:
-            return x, y, self.loss, {}
+        if isinstance(self.loss, CrossEntropy):
+            weights = self.loss.weights(y, weights)  # with those of the classes
+        ce = getattr(self.loss, "weighted", self.loss)
+        if weights is None:
+            return x, y, ce, {}
         checks.check_weighable(self.loss, self.objective)
-        return x, y, lambda y, z: self.loss(y, z, weights), {"weights": total}
+        return x, y, lambda y, z: ce(y, z, weights), {"weights": weights}
 
     def train_step(self, data):
         x, y, ce, weighted = self.batch(data)
         once(self.constraint.before_step)
         attacks, certifies = self.adv_weight > 0, self.certifies
-        x_adv = self.adversarial(x, y) if attacks and self.attack_for else x
-        adv_weight = self.adv_weight
+        targets, adv_weight = self.targets(x, y), self.adv_weight
+        x_adv = self.adversarial(x, y, targets) if attacks and self.attack_for else x
         if certifies:  # the weight grows with eps, so that the loss is easy at first
             adv_weight *= tf.minimum(self.eps / self.validation_attack["eps"], 1.0)
 
@@ -293,7 +308,7 @@ class RobustModel(keras.Model):
             else:
                 z_clean = z if self.trains_on_clean else z_adv
             penalty = self.constraint.penalty()
-            loss = self.objective.value(ce, y, z_clean, z_adv, adv_weight, self.beta, **weighted) + penalty
+            loss = self.objective.value(ce, targets, z_clean, z_adv, adv_weight, self.beta, **weighted) + penalty
             replica_loss = loss / share()[1]
         W = self.net.trainable_variables
         gradients = tape.gradient(replica_loss, W)

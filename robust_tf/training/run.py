@@ -26,11 +26,12 @@ from robust_tf.training.methods import METHODS
 from robust_tf.training.prepare import PREPARATIONS
 from robust_tf.training.projection import budget, check_feasible
 from robust_tf.training.rundir import RunDirectory, settled
-from robust_tf.training.start import check_frozen, keep_imported, starting_net
+from robust_tf.training.start import check_frozen, keep_imported, starting_net, taught_by
 from robust_tf.training.summary import summarise
 from robust_tf.training.workers import any_worker, check_alike, claimed, is_chief, none_is_lost
 
-PLACES = ("workdir", "data_dir", "memory", "init_from", "labels")  # flags that may differ from worker to worker
+# Flags that may differ from worker to worker.
+PLACES = ("workdir", "data_dir", "memory", "init_from", "teacher", "labels")
 
 
 def train(config):
@@ -55,13 +56,15 @@ def train(config):
     images, labels = dataset.load("train", config.data_dir)
     net, imported = starting_net(config, dataset, files, images, labels)
     data, held_out = split_validation(images, labels, config.seed)
+    teacher = taught_by(config, dataset, files)
     check_run(config, dataset, net, len(data[0]), is_chief(devices))
     data, held_out = ((in_memory(images, config.memory), labels) for images, labels in (data, held_out))
     validation = validation_data(devices, *held_out)
     N = count(kernels(net))
     with none_is_lost(devices):
         alike = {key: value for key, value in as_json(config).items() if key not in PLACES}
-        check_alike(devices, alike, *data, *held_out, *net.get_weights())
+        nets = [*net.get_weights(), *(teacher.get_weights() if teacher else ())]
+        check_alike(devices, alike, *data, *held_out, *nets)
 
     with asked_to_stop() as event, refusals(), none_is_lost(devices), claimed(config, devices) as run:
         run.write_classes(dataset.class_names)
@@ -69,7 +72,7 @@ def train(config):
             write(run.images_path, files)
         keep_imported(run, net, imported)
         setup = TrainingSetup(
-            config, run, devices, data, validation, N, asked=lambda: any_worker(devices, event.is_set())
+            config, run, devices, data, validation, N, teacher, asked=lambda: any_worker(devices, event.is_set())
         )
         ship(config, run, dataset, train_stages(setup, net), N, held_out)
     return RunDirectory.for_config(config) if is_chief(devices) else None

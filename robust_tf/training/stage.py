@@ -12,7 +12,7 @@ from robust_tf.training.model import RobustModel
 from robust_tf.training.projection import budget
 
 
-def stage_model(config, net, stage, constraint, first_step, class_weights=None):
+def stage_model(config, net, stage, constraint, first_step, class_weights=None, teacher=None):
     """The compiled RobustModel that trains `net` in this stage; class_weights: see `losses.CrossEntropy`."""
     model = RobustModel(
         constraint.trained or net,
@@ -25,6 +25,7 @@ def stage_model(config, net, stage, constraint, first_step, class_weights=None):
         adv_weight=config.adv_weight if stage.adversarial else 0.0,
         beta=config.beta,
         box=config.box,
+        teacher=teacher if stage.adversarial else None,
         constraint=constraint,
         seed=config.seed,
         first_step=first_step,

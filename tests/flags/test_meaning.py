@@ -88,6 +88,7 @@ TRAINING = [
     ("--attack=pgd", "--loss=ibp_int8"),
     ("--box=0.2", "--loss=mtl_ibp"),
     ("--beta=3", "--loss=sabr"),
+    ("--teacher=RUN", "--loss=mtl_ibp"),
     ("--random_start=false", "--loss=trades"),
     ("--starts=stripes", "--loss=trades"),
     ("--adv_weight=0.5", "--loss=trades"),
@@ -210,7 +211,7 @@ VALUES = {"data_dir": "x", "image_size": "32", "eps": "0.1", "alpha": "0.01", "d
 VALUES |= {"eps_schedule": "0:0.1", "steps_schedule": "0:3", "ratio_schedule": "0:1,2:0.1", "learning_rate": "0.1"}
 VALUES |= {"test_fraction": "0.3", "group_by": "[a-z]+", "memory": "2", "pretrain_epochs": "1"}
 VALUES |= {"source": "a", "targets": "b", "natural": "c", "file": "d", "admm_interval": "5"}
-VALUES |= {"margin": "0.1", "time_limit": "10m"}
+VALUES |= {"margin": "0.1", "time_limit": "10m", "teacher": "RUN"}
 
 
 @pytest.mark.parametrize("Config", [TrainConfig, EvaluateConfig])

@@ -26,6 +26,12 @@ def test_an_epoch_in_passes():
     assert total("--method=da", "--epochs=1", "--attack=fgsm_rs")["dense"] == (2 + 6) * TRAINED + validation
     ibp = total("--method=da", "--epochs=1", "--loss=ibp", "--eps_schedule=0:0.1")["dense"]
     assert ibp == (3 + 6) * TRAINED + validation
+    net = MODELS["lenet"]((28, 28, 1), 10)  # its own teacher: a pass for each image more
+    flags = ["--method=nap", "--pretrain_epochs=1", "--epochs=1"], ["--method=da", "--epochs=1", "--teacher=RUN"]
+    for argv, expected in zip(flags, (0, TRAINED)):
+        config = parse(TrainConfig, argv)
+        taught, alone = (costs(config, net, 1437, teacher) for teacher in (net, None))
+        assert sum(t.operations - a.operations for t, a in zip(taught, alone)) == expected * 2 * MACS
     for loss in ("sabr", "mtl_ibp"):  # each image is also attacked
         attacked = total("--method=da", "--epochs=1", f"--loss={loss}", "--eps_schedule=0:0.1", "--steps=4")["dense"]
         assert attacked == (8 + 3 + 6) * TRAINED + validation

@@ -1,5 +1,7 @@
 """RobustModel: its loss by hand, what its attack may not touch, and that it trains like a Keras model."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from robust_tf.certification.bounds import worst_logits
 from robust_tf.compression.admm import Admm
 from robust_tf.models.kernels import kernels
 from robust_tf.projections.irregular import irregular
+from robust_tf.refusal import Refusal
 from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.losses import divergence
 from robust_tf.training.model import RobustModel
@@ -121,6 +124,48 @@ def test_bounds_in_place_of_an_attack(small_images):
     logs = model.train_on_batch(x, y, return_dict=True)
     assert logs["loss"] == pytest.approx(0.25 * worst + 0.75 * clean, rel=1e-4)
     assert logs["adversarial_loss"] == pytest.approx(worst, rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", [None, np.float32([1, 2, 0, 1, 1, 3, 1, 1])])
+def test_a_teacher_takes_the_place_of_the_labels(plain_net, small_images, weights):
+    """In the loss, RSLAD's 5/6 CE(t, z_adv) + 1/6 CE(t, z), and in the attack; accuracies are of the labels."""
+    x, y = small_images
+    keras.utils.set_random_seed(1)
+    teacher = keras.Sequential([keras.Input((6, 5, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    teacher.layers[-1].kernel.assign(5 * teacher.layers[-1].kernel)
+    before = teacher.get_weights()
+    t = tf.nn.softmax(teacher(x))
+    towards = lambda z: tf.nn.softmax_cross_entropy_with_logits(t, z)
+    x_adv = pgd(plain_net, tf.constant(x), y, eps=0.1, steps=3, objective=towards)
+    model = RobustModel(plain_net, eps=0.1, steps=3, adv_weight="5/6", teacher=teacher)
+    model.compile(keras.optimizers.SGD(0.0))
+    z, z_adv = plain_net(x), plain_net(x_adv)
+    expected = tf.reduce_mean((5 / 6 * towards(z_adv) + 1 / 6 * towards(z)) * (1 if weights is None else weights))
+    logs = model.train_on_batch(x, y, sample_weight=weights, return_dict=True)
+    assert logs["loss"] == pytest.approx(float(expected), rel=1e-4)
+    assert logs["robust_accuracy"] == pytest.approx((np.argmax(z_adv, -1) == y).mean())
+    assert len(model.trainable_weights) == len(plain_net.trainable_weights)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.train_on_batch(x, y)
+    for w, old in zip(teacher.get_weights(), before):
+        np.testing.assert_array_equal(w, old)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "loss", "message"),
+    [
+        ((6, 5, 1), 3, "mix", "expected images of shape (6, 5, 2), as the net's; got (6, 5, 1)"),
+        ((6, 5, 2), 4, "mix", "expected logits of shape (3,), as the net's; got (4,)"),
+        ((6, 5, 2), 3, "ibp", "expected a loss without interval bounds with it; got 'ibp'"),
+    ],
+)
+def test_a_teacher_that_does_not_fit(plain_net, shape, classes, loss, message):
+    teacher = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(classes)])
+    with pytest.raises(Refusal, match=f"^teacher: {re.escape(message)}$"):
+        RobustModel(plain_net, eps=0.1, loss=loss, teacher=teacher)
+    own = RobustModel(plain_net, eps=0.1, teacher=plain_net)
+    with pytest.raises(Refusal, match=r"^loss: expected the default, the cross-entropy, with a teacher; got another"):
+        own.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 
 @pytest.mark.parametrize("loss", ["sabr", "mtl_ibp", "ibp_int8"])

@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -232,6 +233,39 @@ def test_one_dense_run_serves_others(tmp_path):
         train(config(tmp_path / "other", *flags, "--width=0.3"))
     with pytest.raises(Refusal, match="expected a finished run"):
         train(config(tmp_path / "other", "--method=ap", f"--init_from={tmp_path}"))
+
+
+def test_a_teacher_is_a_run_of_the_same_images_and_classes(tmp_path):
+    """And changes what is learned; its run does not change."""
+    teacher = train(config(tmp_path / "teacher", "--method=da", "--width=0.4", "--epochs=2"))
+    files = {path: path.stat().st_mtime_ns for path in teacher.rglob("*")}
+    plain, taught = (
+        load(train(config(tmp_path / name, "--method=da", "--epochs=2", *flags)))
+        for name, flags in (("plain", []), ("taught", [f"--teacher={teacher}"]))
+    )
+    assert any((a != b).any() for a, b in zip(plain.get_weights(), taught.get_weights()))
+    assert {path: path.stat().st_mtime_ns for path in teacher.rglob("*")} == files
+    for wrong, message in (
+        (tmp_path / "none", "expected a finished run of bin/train (model.keras); got none"),
+        (other_classes(tmp_path / "other", teacher), "expected the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; got a, b"),
+        (other_size(tmp_path / "small", teacher), "expected images of shape (28, 28, 1); got (8, 8, 1)"),
+    ):
+        with pytest.raises(Refusal, match=f"^--teacher={re.escape(f'{wrong}: {message}')}"):
+            train(config(tmp_path / "new", "--method=da", f"--teacher={wrong}"))
+    assert not (tmp_path / "new").exists()
+
+
+def other_classes(folder, run):
+    shutil.copytree(run, folder)
+    (folder / "classes.json").write_text('["a", "b"]')
+    return folder
+
+
+def other_size(folder, run):
+    shutil.copytree(run, folder)
+    layers = keras.layers
+    keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)]).save(folder / "model.keras")
+    return folder
 
 
 class Killed(Exception):
