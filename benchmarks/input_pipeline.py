@@ -53,7 +53,7 @@ def alone(data, rounds):
 
 def during_training(name, adv_weight, data, rounds, steps=20):
     net = MODELS[name](CIFAR10.image_shape, 10, normalisation=CIFAR10.normalisation)
-    model = RobustModel(net, eps=CIFAR10.eps, single_step=True, adv_weight=adv_weight)
+    model = RobustModel(net, eps=CIFAR10.eps, attack="fgsm_rs", adv_weight=adv_weight)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
     step = tf.function(lambda x, y: model.train_step((x, y)))
     batches = iter(stream(*data, BATCH, 0, varied=CIFAR10.augment))

@@ -18,10 +18,10 @@ STEP = flags.DEFINE_string("step", None, "measure only this training step, in th
 STEPS = {
     "LeNet, PGD-7": ("lenet", (28, 28, 1), {"conv_relu": True}, {"eps": 0.3, "steps": 7}),
     "LeNet, interval bounds": ("lenet", (28, 28, 1), {"conv_relu": True}, {"eps": 0.3, "loss": "ibp"}),
-    "resnet8, FGSM-RS": ("resnet8", (32, 32, 3), {}, {"eps": 8 / 255, "single_step": True, "adv_weight": 1.0}),
-    "resnet14, FGSM-RS": ("resnet14", (32, 32, 3), {}, {"eps": 8 / 255, "single_step": True, "adv_weight": 1.0}),
+    "resnet8, FGSM-RS": ("resnet8", (32, 32, 3), {}, {"eps": 8 / 255, "attack": "fgsm_rs", "adv_weight": 1.0}),
+    "resnet14, FGSM-RS": ("resnet14", (32, 32, 3), {}, {"eps": 8 / 255, "attack": "fgsm_rs", "adv_weight": 1.0}),
     "mobilenet_v2_edge, FGSM-RS": (
-        "mobilenet_v2_edge", (32, 32, 3), {"width": 0.25}, {"eps": 8 / 255, "single_step": True, "adv_weight": 1.0}
+        "mobilenet_v2_edge", (32, 32, 3), {"width": 0.25}, {"eps": 8 / 255, "attack": "fgsm_rs", "adv_weight": 1.0}
     ),
 }  # fmt: skip
 

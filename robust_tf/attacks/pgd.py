@@ -49,17 +49,36 @@ def pgd(
     eps = tf.convert_to_tensor(eps, tf.float32)
     steps = tf.convert_to_tensor(steps, tf.int32)
     alpha = step_size(eps, steps) if alpha is None else alpha
-    if objective is None:
-        objective = lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
 
     def ascend(x_adv):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x_adv)
-            loss = tf.reduce_sum(objective(logits_fn(x_adv)))
-        moved = x_adv + alpha * ball.ascend(tape.gradient(loss, x_adv, unconnected_gradients="zero"))
+        moved = x_adv + alpha * ball.ascend(gradient(logits_fn, x_adv, y, objective))
         # A net that was traced for images of any size has gradients of unknown shape, which the loop refuses.
         return tf.ensure_shape(tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0), x_adv.shape)
 
     # Keras traces train_step without AutoGraph, hence an explicit tf.while_loop.
     step = lambda t, x_adv: (t + 1, ascend(x_adv))
     return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts, share)))[1]
+
+
+def noisy_step(logits_fn, x, y, noise, *, alpha, seed, objective=None, share=(0, 1)):
+    """N-FGSM (de Jorge et al., arXiv 2202.01181): clip_[0,1](x' + alpha sign(grad L(x'))), x' = x + U(-noise, noise).
+
+    Neither x' nor the result is projected onto a ball around x, from which it may be noise + alpha away. Arguments as
+    of `pgd`; noise in pixels.
+    """
+    part, num_parts = share
+    B = tf.shape(x)[0]
+    shape = tf.concat([[num_parts * B], tf.shape(x)[1:]], 0)
+    drawn = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)[part * B : (part + 1) * B]
+    start_at = x + noise * drawn
+    return tf.clip_by_value(start_at + alpha * tf.sign(gradient(logits_fn, start_at, y, objective)), 0.0, 1.0)
+
+
+def gradient(logits_fn, x, y, objective=None):
+    """grad_x of the sum of L over the batch, by default of the cross-entropy with y."""
+    if objective is None:
+        objective = lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(objective(logits_fn(x)))
+    return tape.gradient(loss, x, unconnected_gradients="zero")

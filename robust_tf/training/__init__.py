@@ -90,20 +90,37 @@ LOSSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingAttack:
-    """How training makes adversarial images. single_step: one gradient step of 1.25 eps in place of PGD's."""
+    """How training makes adversarial images.
+
+    step: size of a single gradient step as a multiple of eps, in place of PGD's steps; 0: PGD.
+    noise: of a single step, half the width of the uniform noise around the image as a multiple of eps, which then is
+      not projected; 0: a start and a projection as PGD's.
+    """
 
     summary: str
     options: tuple = ()
     norms: tuple = NORMS
-    single_step: bool = False
+    step: float = 0
+    noise: float = 0
+
+    @property
+    def single_step(self):
+        return self.step > 0
 
 
 TRAINING_ATTACKS = {
     "pgd": TrainingAttack(summary="projected gradient descent", options=("steps_schedule", "alpha")),
     "fgsm_rs": TrainingAttack(
         summary="FGSM-RS: one gradient step of 1.25 eps from a random start; the stage ends if accuracy under PGD"
-        " collapses",
+        " collapses (Wong et al., 2001.03994)",
         norms=("linf",),
-        single_step=True,
+        step=1.25,
+    ),
+    "n_fgsm": TrainingAttack(
+        summary="N-FGSM: one gradient step of eps from noise of up to 2 eps, without projection; the stage ends as with"
+        " fgsm_rs (de Jorge et al., 2202.01181)",
+        norms=("linf",),
+        step=1,
+        noise=2,
     ),
 }

@@ -14,10 +14,12 @@ from robust_tf.models.guess import guess
 from robust_tf.models.kernels import count, kernels
 from robust_tf.records.record import json_text, read_json
 from robust_tf.refusal import Refusal
+from robust_tf.training.checks import check_teacher
 from robust_tf.training.distribution import check_batch, strategy, validation_data
 from robust_tf.training.fit import TrainingSetup
 from robust_tf.training.run import check_trainable, delivered, train_stages
 from robust_tf.training.rundir import CHANGEABLE, RunDirectory, is_foreign
+from robust_tf.training.start import taught_by
 
 CALL = "call.json"
 
@@ -40,6 +42,8 @@ def train_net(config, net, x, y):
     if len(x) < 5:
         raise Refusal(f"x: expected at least 5 images, as some are held out for validation; got {len(x)}")
     check_trainable(config, net, len(split_validation(x, y, config.seed)[0][0]))
+    teacher = taught_by(config, net.input_shape[1:])
+    check_teacher(teacher, net, config.loss)
     devices = strategy(config.distribution)
     check_batch(devices, config)
     keras.utils.set_random_seed(config.seed)
@@ -49,7 +53,7 @@ def train_net(config, net, x, y):
         copy = keras.models.clone_model(net)
         copy.set_weights(net.get_weights())
         N = count(kernels(copy))
-        setup = TrainingSetup(config, run, devices, data, validation, N, asked=lambda: False)
+        setup = TrainingSetup(config, run, devices, data, validation, N, lambda: False, teacher)
         trained = delivered(config, run, train_stages(setup, copy))[0]
     if guessing := guess(trained.predict(batches(*held_out, 500), verbose=0).argmax(-1), held_out[1]):
         print(f"warning: {guessing}", flush=True)

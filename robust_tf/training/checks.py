@@ -12,12 +12,12 @@ from robust_tf.attacks import NORMS, STARTS
 from robust_tf.data.given import as_array, check_forms, check_image_form, check_pixels, check_values, check_weights
 from robust_tf.data.pipeline import refusals
 from robust_tf.data.pixels import pixels
-from robust_tf.flags.kinds import SWITCH, listed, one_of, real, whole
+from robust_tf.flags.kinds import listed, one_of, real, whole
 from robust_tf.flags.suggestions import of_8_bits
 from robust_tf.flags.text import written
 from robust_tf.models.own import are_probabilities, check_logits, refusing
 from robust_tf.refusal import Refusal
-from robust_tf.training import LOSSES
+from robust_tf.training import LOSSES, TRAINING_ATTACKS
 from robust_tf.training.constraints import WeightConstraint
 
 FEW = 8  # images on which a net is seen to return logits
@@ -50,7 +50,7 @@ KINDS = {
     "alpha": real(0),
     "norm": one_of(NORMS),
     "starts": listed(one_of(STARTS)),
-    "single_step": SWITCH,
+    "attack": one_of(TRAINING_ATTACKS),
     "loss": one_of(LOSSES),
     "adv_weight": real(0, 1),
     "beta": real(0),

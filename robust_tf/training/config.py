@@ -388,6 +388,11 @@ def check_attack(config):
     """Raises Refusal where flags of the training attack, or of the bounds in its place, do not fit together."""
     if config.steps == 0 and config.steps_schedule is None and config.alpha is not None:
         raise Refusal("--alpha: expected --steps above 0 with it; got 0")
+    if TRAINING_ATTACKS[config.attack].noise:
+        for name, default in (("starts", ("uniform",)), ("random_start", True)):
+            if getattr(config, name) != default:
+                others = "|".join(each for each, attack in TRAINING_ATTACKS.items() if not attack.noise)
+                raise Refusal(f"--{name}: expected --attack={others} with it; got {config.attack}")
     if config.alpha is not None and config.alpha > config.eps:
         raise Refusal(f"--alpha: expected at most eps ({config.eps:g}); got {config.alpha:g}{of_8_bits(config.alpha)}")
     radii = [("eps", config.eps), *(("eps_schedule", eps) for _, eps in config.eps_schedule or ())]

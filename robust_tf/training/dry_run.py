@@ -49,7 +49,7 @@ def dry_run(config):
         f"\n{config.model}: {count(net.trainable_weights):,} parameters, {N:,} of them kernel weights{kept};"
         f" {macs:,} multiply-adds an image"
     )
-    teacher = taught_by(config, dataset, files)
+    teacher = taught_by(config, tuple(dataset.image_shape), tuple(dataset.class_names), files)
     rows, here = costs(config, net, dataset.train_images, teacher), speed(net)
     table = Table(
         "stage", "epochs", "operations", "here", "on a GPU", title=f"{dataset.train_images:,} training images"

@@ -39,8 +39,8 @@ class TrainingSetup(NamedTuple):
     data: (images, labels) to train on; images in memory or in files.
     validation: (batches, number of batches), see `distribution.validation_data`.
     N: kernel weights of the dense net.
-    teacher: the net of --teacher, or None.
     asked: function without arguments: whether the run was asked to stop.
+    teacher: the net of --teacher, or None.
     """
 
     config: TrainConfig
@@ -49,8 +49,8 @@ class TrainingSetup(NamedTuple):
     data: tuple
     validation: tuple
     N: int
-    teacher: keras.Model | None
     asked: callable
+    teacher: keras.Model | None = None
 
     @property
     def steps_per_epoch(self):

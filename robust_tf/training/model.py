@@ -6,17 +6,18 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_tf.attacks.pgd import pgd
+from robust_tf.attacks.pgd import noisy_step, pgd
 from robust_tf.certification.bounds import worst_logits
 from robust_tf.data.given import check_forms, class_numbers
 from robust_tf.data.pixels import pixels
 from robust_tf.models.fast import inference_form, training_form
 from robust_tf.refusal import Refusal
-from robust_tf.training import LOSSES, checks
+from robust_tf.training import LOSSES, TRAINING_ATTACKS, checks
 from robust_tf.training.constraints import WeightConstraint
 from robust_tf.training.distribution import by_replica, once, share
 from robust_tf.training.losses import CrossEntropy, small_box
 
+NOISY = ("alpha", "seed", "objective", "share")  # arguments of `noisy_step` that PGD has too
 MEASURED = 16  # clean images in a training step whose loss is only measured
 
 
@@ -44,7 +45,7 @@ class RobustModel(keras.Model):
       net: Keras model, images -> logits.
       eps, steps, alpha, norm, starts: the training attack, see `attacks.pgd`; eps and steps become variables, which
         schedules may change. starts: names, or one text, "uniform,stripes"; () starts at the image.
-      single_step: FGSM-RS (Wong et al., arXiv 2001.03994) in place of PGD: one gradient step of 1.25 eps.
+      attack: name in TRAINING_ATTACKS; those of a single step ignore `steps` and `alpha`.
       loss: name in LOSSES.
       adv_weight: weight of the adversarial loss in [0, 1]; 0 trains on clean images alone.
       beta: weight of the KL divergence in TRADES.
@@ -67,7 +68,7 @@ class RobustModel(keras.Model):
         alpha: float | str | None = None,
         norm: str = "linf",
         starts: Sequence[str] | str = ("uniform",),
-        single_step: bool = False,
+        attack: str = "pgd",
         loss: str = "mix",
         adv_weight: float | str = 0.9,
         beta: float | str = 6.0,
@@ -81,7 +82,7 @@ class RobustModel(keras.Model):
     ):
         checks.check_net(net)
         given = checks.settings(
-            eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, single_step=single_step, loss=loss,
+            eps=eps, steps=steps, alpha=alpha, norm=norm, starts=starts, attack=attack, loss=loss,
             adv_weight=adv_weight, beta=beta, box=box, validation_eps=validation_eps,
             validation_steps=validation_steps, seed=seed, first_step=first_step,
         )  # fmt: skip
@@ -97,7 +98,7 @@ class RobustModel(keras.Model):
         self.adv_weight, self.beta, self.box = given["adv_weight"], given["beta"], given["box"]
         self.trains_on_clean = (self.adv_weight < 1 or known.uses_clean) and known.attack_for != "clean"
         self.attack = attacks if known.starts is None else {**attacks, "starts": known.starts}
-        self.single_step = given["single_step"]
+        self.attack_name, self.crafts = given["attack"], TRAINING_ATTACKS[given["attack"]]
         self.validation_attack = {
             "eps": given["eps"] if given["validation_eps"] is None else given["validation_eps"],
             "steps": given["validation_steps"],
@@ -229,7 +230,7 @@ class RobustModel(keras.Model):
             "alpha": self.attack["alpha"],
             "norm": self.attack["norm"],
             "starts": list(self.attack["starts"]),
-            "single_step": self.single_step,
+            "attack": self.attack_name,
             "loss": self.loss_name,
             "adv_weight": self.adv_weight,
             "beta": self.beta,
@@ -261,12 +262,15 @@ class RobustModel(keras.Model):
         """x_adv of this training step; targets: the teacher's, see `targets`."""
         step = self.first_step + tf.cast(self.optimizer.iterations, tf.int32)
         attack = {**self.attack, "steps": self.steps, "seed": tf.stack([self.seed, step]), "share": share()}
-        if self.single_step:
-            attack |= {"steps": 1, "alpha": 1.25 * self.eps}
+        if self.crafts.single_step:
+            attack |= {"steps": 1, "alpha": self.crafts.step * self.eps}
         if self.objective.ascends:
             attack["objective"] = self.objective.ascends(self.logits(x))
         elif self.teacher:
             attack["objective"] = lambda z: tf.nn.softmax_cross_entropy_with_logits(targets, z)
+        if self.crafts.noise:
+            noise = self.crafts.noise * self.eps
+            return noisy_step(self.logits, x, y, noise, **{name: attack.get(name) for name in NOISY})
         return pgd(self.logits, x, y, eps=self.eps, **attack)
 
     def batch(self, data):

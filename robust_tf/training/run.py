@@ -56,7 +56,7 @@ def train(config):
     images, labels = dataset.load("train", config.data_dir)
     net, imported = starting_net(config, dataset, files, images, labels)
     data, held_out = split_validation(images, labels, config.seed)
-    teacher = taught_by(config, dataset, files)
+    teacher = taught_by(config, tuple(dataset.image_shape), tuple(dataset.class_names), files)
     check_run(config, dataset, net, len(data[0]), is_chief(devices))
     data, held_out = ((in_memory(images, config.memory), labels) for images, labels in (data, held_out))
     validation = validation_data(devices, *held_out)
@@ -72,7 +72,7 @@ def train(config):
             write(run.images_path, files)
         keep_imported(run, net, imported)
         setup = TrainingSetup(
-            config, run, devices, data, validation, N, teacher, asked=lambda: any_worker(devices, event.is_set())
+            config, run, devices, data, validation, N, lambda: any_worker(devices, event.is_set()), teacher
         )
         ship(config, run, dataset, train_stages(setup, net), N, held_out)
     return RunDirectory.for_config(config) if is_chief(devices) else None

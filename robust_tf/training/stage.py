@@ -4,7 +4,7 @@ import math
 
 import tf_keras as keras
 
-from robust_tf.training import LOSSES, TRAINING_ATTACKS, schedules
+from robust_tf.training import LOSSES, schedules
 from robust_tf.training.callbacks.schedule import Schedule
 from robust_tf.training.losses import CrossEntropy
 from robust_tf.training.methods import METHODS
@@ -20,7 +20,7 @@ def stage_model(config, net, stage, constraint, first_step, class_weights=None, 
         alpha=config.alpha,
         norm=config.norm,
         starts=config.starts if config.random_start else (),
-        single_step=TRAINING_ATTACKS[config.attack].single_step,
+        attack=config.attack,
         loss=config.loss if stage.adversarial else "mix",
         adv_weight=config.adv_weight if stage.adversarial else 0.0,
         beta=config.beta,

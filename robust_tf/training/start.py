@@ -93,19 +93,19 @@ def check_frozen(config, net):
         )
 
 
-def taught_by(config, dataset, own):
-    """The net of --teacher, or None; raises Refusal where its images or classes are others, or where it has trained on
-    test images of `own`, this run's OwnImages or None."""
+def taught_by(config, image_shape, class_names=None, own=None):
+    """The net of --teacher, or None; raises Refusal where its images, or classes that are given, are others, or where
+    it has trained on test images of `own`, this run's OwnImages."""
     if not config.teacher:
         return None
     run = RunDirectory.open(config.teacher, "teacher")
     if own:
         check_unseen("teacher", run, own.test)
     net = load_net(run.net_path, run.config.model)
-    if net.input_shape[1:] != tuple(dataset.image_shape):
-        expected, got = f"images of shape {tuple(dataset.image_shape)}", net.input_shape[1:]
-    elif run.classes != tuple(dataset.class_names):
-        expected, got = f"the classes {', '.join(dataset.class_names)}", ", ".join(run.classes or ("none",))
+    if net.input_shape[1:] != image_shape:
+        expected, got = f"images of shape {image_shape}", net.input_shape[1:]
+    elif class_names not in (None, run.classes):
+        expected, got = f"the classes {', '.join(class_names)}", ", ".join(run.classes or ("none",))
     else:
         return net
     raise Refusal(f"--teacher={config.teacher}: expected {expected}; got {got}")

@@ -47,7 +47,15 @@ def test_schedule_sets_the_attack_and_the_rate(small_net, small_images):
 
 
 @pytest.mark.parametrize(
-    ("attack", "steps"), [({}, 7), ({"single_step": True}, 1), ({"loss": "ibp"}, None), ({"loss": "trades"}, 7)]
+    ("attack", "steps"),
+    [
+        ({}, 7),
+        ({"attack": "fgsm_rs"}, 1),
+        ({"attack": "n_fgsm"}, 1),
+        ({"loss": "ibp"}, None),
+        ({"loss": "sabr"}, 7),
+        ({"loss": "trades"}, 7),
+    ],
 )
 def test_the_steps_of_the_attack_are_logged(small_net, attack, steps):
     model = RobustModel(small_net, eps=0.1, **attack)

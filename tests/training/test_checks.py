@@ -237,7 +237,7 @@ def test_single_batches_and_predictions_are_checked(small_net, stored, call):
         ({"starts": ["uniform", 3]}, "starts: expected comma-separated, each once: one of"),
         ({"adv_weight": 2}, "adv_weight: expected a number or fraction in [0, 1]; got '2'"),
         ({"steps": 1.5}, "steps: expected an integer >= 0; got '1.5'"),
-        ({"single_step": "yes"}, "single_step: expected true or false; got 'yes'"),
+        ({"attack": "fgsm"}, "attack: expected one of pgd, fgsm_rs, n_fgsm; got 'fgsm'"),
         ({"constraint": "l0"}, "constraint: expected a training.constraints.WeightConstraint or None; got 'l0'"),
         ({"seed": -1}, "seed: expected an integer >= 0; got '-1'"),
     ],

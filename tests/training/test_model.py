@@ -208,11 +208,26 @@ def test_certified_accuracy_is_validated_and_selects(small_images):
 
 def test_one_step_of_fgsm_rs(plain_net, small_images):
     x, y = small_images
-    model = RobustModel(plain_net, eps=0.1, single_step=True, adv_weight=1.0, seed=3)
+    model = RobustModel(plain_net, eps=0.1, attack="fgsm_rs", adv_weight=1.0, seed=3)
     model.compile(keras.optimizers.SGD(0.0))
     x_adv = pgd(
         lambda images: plain_net(images, training=False), tf.constant(x), y, eps=0.1, steps=1, alpha=0.125, seed=(3, 0)
     )
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert logs["adversarial_loss"] == pytest.approx(cross_entropy(plain_net(x_adv), y), rel=1e-4)
+
+
+def test_one_step_of_n_fgsm(plain_net, small_images):
+    """From noise of up to 2 eps, with a step of eps; nothing is projected onto the ball, only into [0, 1]."""
+    x, y = small_images
+    model = RobustModel(plain_net, eps=0.1, attack="n_fgsm", adv_weight=1.0, seed=3)
+    model.compile(keras.optimizers.SGD(0.0))
+    drawn = x + 0.2 * tf.random.stateless_uniform(x.shape, (3, 0), -1.0, 1.0)
+    with tf.GradientTape() as tape:
+        tape.watch(drawn)
+        loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, plain_net(drawn)))
+    x_adv = np.clip(drawn + 0.1 * tf.sign(tape.gradient(loss, drawn)), 0, 1)
+    assert 0.2 < np.abs(x_adv - x).max() <= 0.3 + 1e-6
     logs = model.train_on_batch(x, y, return_dict=True)
     assert logs["adversarial_loss"] == pytest.approx(cross_entropy(plain_net(x_adv), y), rel=1e-4)
 

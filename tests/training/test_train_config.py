@@ -43,7 +43,7 @@ REFUSED = [
     ("--augment=crop,none", "--augment: expected none without others; got crop,none"),
     ("--augment=zoom", "one of crop, flip, rotate, none; got 'zoom'"),
     ("--dataset=mnits", "stl10, folder; got 'mnits'"),
-    ("--method=magic", "one of natural, da, nap, ap, alr, l0, admm, atmc; got 'magic'"),
+    ("--method=magic", "one of natural, da, nap, ap, alr, l0, hydra, admm, atmc; got 'magic'"),
     (
         "--projection=magic",
         "one of irregular, per_layer, funnel, redundant, channel, low_rank, n_of_m, block, codebook; got 'magic'",
@@ -76,7 +76,7 @@ def test_refusals_say_what_was_expected_and_what_came(flag, message):
 @pytest.mark.parametrize(
     ("method", "flag", "message"),
     [
-        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|l0|admm|atmc with it; got da"),
+        ("da", "--ratio=0.1", "--ratio: expected --method=nap|ap|alr|l0|hydra|admm|atmc with it; got da"),
         ("normal", "--finetune_epochs=3", "--finetune_epochs: expected --method=l0|admm with it; got natural"),
         ("ap", "--rho=1", "--rho: expected --method=admm with it; got ap"),
         ("atmc", "--floor=0.1", "--floor: expected --method=nap|ap|admm with it; got atmc"),
@@ -108,6 +108,8 @@ def test_flags_that_the_method_has_no_use_for(method, flag, message):
             "--adv_weight: expected --loss=mix|ibp|ibp_int8|sabr|mtl_ibp with it; got trades",
         ),
         (("--loss=ibp", "--attack=fgsm_rs"), "--attack: expected --loss=mix|trades|sabr|mtl_ibp with it; got ibp"),
+        (("--attack=n_fgsm", "--starts=stripes"), "--starts: expected --attack=pgd|fgsm_rs with it; got n_fgsm"),
+        (("--attack=n_fgsm", "--norandom_start"), "--random_start: expected --attack=pgd|fgsm_rs with it; got n_fgsm"),
         (("--loss=trades", "--starts=uniform"), "--starts: expected --loss=mix|sabr|mtl_ibp with it; got trades"),
         (("--adaptive=eps", "--loss=ibp"), "--loss=ibp: expected --adaptive=none|k with it; got eps"),
         (("--norm=l2", "--eps=1", "--attack=fgsm_rs"), "--attack=fgsm_rs: expected --norm=linf with it; got l2"),

@@ -45,6 +45,6 @@ class Schedule(keras.callbacks.Callback):
 
     def _steps_of_attack(self):
         """The gradient steps that the attack takes; none where interval bounds take its place."""
-        if self.model.certifies:
+        if not self.model.attack_for:
             return {}
-        return {"steps": min(self.now["steps"], 1) if self.model.single_step else self.now["steps"]}
+        return {"steps": min(self.now["steps"], 1) if self.model.crafts.single_step else self.now["steps"]}
