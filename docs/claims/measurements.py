@@ -48,6 +48,11 @@ def points(run, measure=ROBUST):
     return lambda results: [100 * value for value in results.of(run, *measure).values()]
 
 
+def numbers(run, *measure):
+    """results -> the values of a run as they are, one for each seed."""
+    return lambda results: list(results.of(run, *measure).values())
+
+
 def lead(better, worse, measure=ROBUST):
     """results -> differences in percentage points, for the seeds that both runs have."""
 

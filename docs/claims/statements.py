@@ -2,7 +2,7 @@
 
 import itertools
 
-from measurements import AUTOATTACK, FIRST, ROBUST, beyond, growth, lead, points, transferred
+from measurements import AUTOATTACK, FIRST, ROBUST, beyond, growth, lead, numbers, points, transferred
 from verdicts import Check, Claim
 
 RATIOS = ("0.05", "0.01", "0.003")
@@ -46,6 +46,23 @@ CLAIMS = [
         (
             Check("ATMC - l0, points", lead(("atmc", "0.01"), ("l0", "0.01")), least=0),
             Check("ATMC - l0 with fixed zeros, points", lead(("atmc", "0.01"), ("l0-masks", "0.01")), least=0),
+        ),
+    ),
+    Claim(
+        "Gui et al., appendix B.2",
+        "at 1,292 weights few columns of U are not zero (2 of 20, 2 of 50, 1 of 500), and many rows of V (17, 43, 114)",
+        "methods",
+        tuple(
+            Check(
+                f"{side} of layer {layer + 1}, of {full}",
+                numbers(("atmc", "0.003"), "summary", f"factors.layers.{layer}.rank_{factor}"),
+                **bound,
+            )
+            for layer, (full, rows) in enumerate(((20, 17), (50, 43), (500, 114)))
+            for side, factor, bound in (
+                ("columns of U", "U", {"most": full / 10}),
+                ("rows of V", "V", {"least": rows / 2}),
+            )
         ),
     ),
     Claim(
