@@ -440,6 +440,8 @@ def check(files, options):
         if any(value.shape != scores.shape for value in known.values()):
             raise Refusal("--check: expected scores of shape {} for {} in golden.npz".format(scores.shape, name))
         low, high = known.pop("low", None), known.pop("high", None)
+        if (low is None) != (high is None):
+            raise Refusal("--check: expected both ends of the bounds of {} in golden.npz; got one".format(name))
         if low is None:
             verdict = "not certified"
         else:

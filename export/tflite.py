@@ -15,6 +15,7 @@ from robust_tf.certification.certified import certifiable
 from robust_tf.compression import atmc
 from robust_tf.data.image_files import in_memory
 from robust_tf.data.pixels import mapped, pixels
+from robust_tf.drawing.words import percent
 from robust_tf.evaluation import tflite
 from robust_tf.evaluation.accuracy import inference
 from robust_tf.evaluation.certificates import certified_file
@@ -28,6 +29,7 @@ from robust_tf.export.golden import IMAGES, golden, random_images
 from robust_tf.files import digest, replace, write_arrays
 from robust_tf.models.kernels import multiply_adds
 from robust_tf.models.load import load_net
+from robust_tf.records.interval import interval
 from robust_tf.records.manifest import Compared, ExportedFile, LeftOut, Manifest, TransferAttack
 from robust_tf.records.record import read, write
 from robust_tf.refusal import Refusal
@@ -120,6 +122,7 @@ def export(config):
         keras_clean_accuracy=float(np.mean(logits.argmax(-1) == y)),
         attack=TransferAttack(name="pgd on the Keras net", **attack, seed=config.seed, num_images=len(x_adv)),
         keras_robust_accuracy=robust,
+        keras_robust_interval=interval(robust, len(x_adv)),
         flags=(*less_robust(exported, robust), *larger(exported)),
     )
     write(folder / "manifest.json", manifest)
@@ -276,6 +279,7 @@ def checked_file(path, name, source, images, y, logits, x_adv, y_adv):
                 "clean_accuracy": float(np.mean(scores.argmax(-1) == y)),
                 "robust_accuracy": float(np.mean(under_attack.argmax(-1) == y_adv)),
             }
+            accuracies["robust_interval"] = interval(accuracies["robust_accuracy"], len(y_adv))
     return ExportedFile(
         file=f"model_{name}.tflite",
         format=name,
@@ -302,7 +306,7 @@ def show(manifest, folder):
         " steps on the Keras net" + "; certified from the file's bytes, for all kernels" * certifies,
     )  # fmt: skip
     for file in manifest.files:
-        shares = [f"{share:.2%}" for share in (file.clean_accuracy, file.robust_accuracy)]
+        shares = [percent(file.clean_accuracy), percent(file.robust_accuracy, attack.num_images)]
         shares += [certified_share(file.certificate)] * certifies
         shares += [f"{file.agreement:.2%}", f"{file.max_abs_diff:.2g}"]
         table.add_row(file.format, f"{file.bytes:,}", f"{file.gzip_bytes:,}", *shares)
@@ -321,10 +325,10 @@ def show(manifest, folder):
 
 
 def certified_share(certificate):
-    """ "85.30%", or "no" where the file is not certified."""
+    """ "85.30% [83.0, 87.0]", or "no" where the file is not certified."""
     if certificate is None or certificate.certified is None:
         return "no"
-    return f"{certificate.certified / certificate.num_images:.2%}"
+    return percent(certificate.certified / certificate.num_images, certificate.num_images)
 
 
 def show_left_out(manifest, formats):

@@ -12,7 +12,7 @@ from robust_tf.commands import one_line, run_command
 from robust_tf.data.decode import Unreadable, decoded
 from robust_tf.export.config import ExportConfig
 from robust_tf.flags.declare import parse
-from robust_tf.refusal import Refusal
+from robust_tf.refusal import BrokenCertificate, Refusal
 from robust_tf.training.config import TrainConfig
 
 
@@ -94,6 +94,13 @@ def test_a_refusal_is_one_line_whatever_names_it_quotes(monkeypatch, capsys):
         in_command(monkeypatch, refuse)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "train: expected a name; got a b \\x1b[2J\\udcff\n"
+
+
+def test_a_certificate_that_an_attack_breaks_has_an_exit_code_of_its_own(capsys):
+    with pytest.raises(SystemExit) as stop, one_line("evaluate"):
+        raise BrokenCertificate("pgd: expected certified images to survive")
+    assert stop.value.code == 3
+    assert capsys.readouterr().err == "evaluate: pgd: expected certified images to survive\n"
 
 
 @pytest.mark.parametrize(("name", "what"), [("train", "resumes training"), ("report", "starts again")])

@@ -80,7 +80,9 @@ def prover(graph, scaling=None):
         output = ops.pop().inputs[0]
     *inner, last = ops or [None]
     if last is None or last.kind != "FULLY_CONNECTED" or last.outputs != (output,):
-        raise Refusal(f"expected a dense layer at the end; got {last.kind if last else 'none'}")
+        got = "none" if last is None else last.kind
+        got += f" of {graph.type(last.inputs[0])}" * (got == "DEQUANTIZE")
+        raise Refusal(f"expected a dense layer at the end, in int8 or float32; got {got}")
     wins = float_wins if graph.type(output) == "FLOAT32" else integer_wins
 
     def prove(x, y, eps):
@@ -117,7 +119,7 @@ def integer_wins(graph, op, interval, y):
     W, bias = integers.kernel_and_bias(graph, op)
     M = multiplier(*integers.scales(graph, op)) * np.ones(len(W))  # [K]
     _, zero_point = integers.scale_of(graph, op.inputs[0])
-    least, most = integers.output_range(graph, op)
+    (_, least), (most, _) = integers.output_range(graph, op)  # beyond both no kernel clips
     rows, offsets = M[:, None] * W, M * bias
     a = [side - zero_point for side in interval]
     largest = np.maximum(np.abs(a[0]), np.abs(a[1])) @ np.abs(rows).T + np.abs(offsets)  # |r_j|, [B, K]

@@ -18,9 +18,10 @@ from robust_tf.certification.operations import (
     refuse,
     window,
 )
-from robust_tf.certification.requantise import INT32, RELATIVE
+from robust_tf.certification.requantise import INT32, RELATIVE, multiplier
 
 RANGES = {"INT8": (-128, 127), "UINT8": (0, 255)}
+LARGEST_RATIO = 2.0**7  # of scale_in / scale_out in a sum: below it all families agree
 TINY = 1e-4  # far above the rounding errors of averages of int8 values in float32
 
 
@@ -31,17 +32,36 @@ def scale_of(graph, tensor):
 
 
 def output_range(graph, op):
-    """(smallest, largest) stored value that the fused activation leaves."""
+    """((a, a'), (b, b')): any kernel clips to [least, most] with least from a to a' and most from b to b'.
+
+    They are those of the type, or the ends of the fused activation divided by the scale and rounded, ties either way.
+    """
     scale, zero_point = scale_of(graph, op.outputs[0])
     (low, high), (least, most) = RANGES[graph.type(op.outputs[0])], ends(op)
-    low = low if least is None else max(low, zero_point + round_away(least / scale))
-    high = high if most is None else min(high, zero_point + round_away(most / scale))
-    return low, high
+    lows = (low, low) if least is None else tuple(max(low, zero_point + each) for each in nearest(least / scale))
+    highs = (high, high) if most is None else tuple(min(high, zero_point + each) for each in nearest(most / scale))
+    return lows, highs
 
 
-def round_away(value):
-    """The nearest whole number, ties away from zero."""
-    return int(np.sign(value) * np.floor(np.abs(np.float32(value)) + np.float32(0.5)))
+def nearest(value):
+    """(least, most) whole number to which a kernel may round `value`, which it knows to 2^-21 of it."""
+    error = RELATIVE * abs(value)
+    return int(np.ceil(value - 0.5 - error)), int(np.floor(value + 0.5 + error))
+
+
+def clipped(graph, op, interval):
+    """The interval, clipped to the range of the fused activation; see `output_range`."""
+    lows, highs = output_range(graph, op)
+    return tuple(tf.clip_by_value(side, *ends) for side, *ends in zip(interval, lows, highs))
+
+
+def requantised(op, rounded, interval, *scales):
+    """`rounded` of int32 sums; refuses what kernels wrap: sums, or sums times 2^e where M >= 1 has the exponent e."""
+    low, high = interval
+    left = np.exp2(np.maximum(np.frexp(multiplier(*scales))[1], 0))
+    if max(float(tf.reduce_max(-low * left)), float(tf.reduce_max(high * left))) >= INT32:
+        refuse(op, "with sums beyond 32 bits, which kernels wrap")
+    return rounded(low, high, op.kind, *scales)
 
 
 def sums(graph, op, interval):
@@ -82,15 +102,11 @@ def scales(graph, op):
 def finished(graph, op, interval):
     """Adds the output's zero point and clips to the range of the fused activation."""
     _, zero_point = scale_of(graph, op.outputs[0])
-    least, most = output_range(graph, op)
-    return tuple(tf.clip_by_value(side + zero_point, least, most) for side in interval)
+    return clipped(graph, op, [side + zero_point for side in interval])
 
 
 def layer(graph, op, inputs, rounded):
-    low, high = sums(graph, op, inputs[0])
-    if max(float(tf.reduce_max(-low)), float(tf.reduce_max(high))) >= INT32:
-        refuse(op, "with sums beyond 32 bits, which kernels wrap")
-    return finished(graph, op, rounded(low, high, op.kind, *scales(graph, op)))
+    return finished(graph, op, requantised(op, rounded, sums(graph, op, inputs[0]), *scales(graph, op)))
 
 
 def same_scale(graph, op):
@@ -103,10 +119,8 @@ def same_scale(graph, op):
 def move(graph, op, inputs, rounded):
     same_scale(graph, op)
     _, zero_point = scale_of(graph, op.outputs[0])
-    least, most = output_range(graph, op)
     sides = zip(*(interval for interval in inputs if interval is not None))
-    moved = (MOVES[op.kind](graph, op, list(side), zero_point) for side in sides)
-    return tuple(tf.clip_by_value(side, least, most) for side in moved)
+    return clipped(graph, op, [MOVES[op.kind](graph, op, list(side), zero_point) for side in sides])
 
 
 def addition(graph, op, inputs, rounded):
@@ -117,6 +131,8 @@ def addition(graph, op, inputs, rounded):
     """
     out, _ = scale_of(graph, op.outputs[0])
     known = [scale_of(graph, tensor) for tensor in op.inputs]
+    if max(scale for scale, _ in known) >= LARGEST_RATIO * out:
+        refuse(op, f"of an input whose scale is {LARGEST_RATIO:g} times the output's or more")
     low, high = (
         sum((side - zero) * (np.float64(scale) / out) for side, (scale, zero) in zip(sides, known))
         for sides in zip(*operands(graph, op, inputs, graph.values))
@@ -131,18 +147,28 @@ def multiplication(graph, op, inputs, rounded):
     (a_low, a_high), (b_low, b_high) = operands(graph, op, inputs, graph.values)
     products = product_of_intervals((a_low - zero, a_high - zero), (b_low - other_zero, b_high - other_zero))
     out, _ = scale_of(graph, op.outputs[0])
-    return finished(graph, op, rounded(*products, op.kind, scale, np.array([other]), out))
+    return finished(graph, op, requantised(op, rounded, products, scale, np.array([other]), out))
 
 
 def mean(graph, op, inputs, rounded):
-    """The mean over height and width: a sum of inputs, with the kernel scale 1 / (height * width)."""
+    """The mean over height and width: a sum of inputs, with the kernel scale 1 / (height * width).
+
+    Where the output keeps four axes, some kernels round the sum of stored values, and apart from it the zero point's
+    part z s_in / s_out.
+    """
     axes = sorted(np.atleast_1d(graph.values(op.inputs[1])).tolist())
     if axes != [1, 2]:
         refuse(op, f"over the axes {axes}")
     (scale, zero_point), (out, _) = scale_of(graph, op.inputs[0]), scale_of(graph, op.outputs[0])
     places = np.prod(graph.shape(op.inputs[0])[1:3])
-    totals = (tf.reduce_sum(side - zero_point, (1, 2)) for side in inputs[0])
-    low, high = finished(graph, op, rounded(*totals, op.kind, scale, np.array([1 / places], np.float32), out))
+    scales = scale, np.array([1 / places], np.float32), out
+    totals = [tf.reduce_sum(side - zero_point, (1, 2)) for side in inputs[0]]
+    low, high = requantised(op, rounded, totals, *scales)
+    if len(graph.shape(op.outputs[0])) == 4:
+        stored = requantised(op, rounded, [total + zero_point * places for total in totals], *scales)
+        least, most = nearest(zero_point * np.float64(scale) / out)
+        low, high = tf.minimum(low, stored[0] - most), tf.maximum(high, stored[1] - least)
+    low, high = finished(graph, op, (low, high))
     shape = [-1, *graph.shape(op.outputs[0])[1:]]
     return tf.reshape(low, shape), tf.reshape(high, shape)
 
@@ -151,9 +177,7 @@ def average_pool(graph, op, inputs, rounded):
     """A sum, divided by its number of terms and rounded, ties either way."""
     same_scale(graph, op)
     low, high = (tf.nn.avg_pool2d(side, *window(op)) for side in inputs[0])
-    least, most = output_range(graph, op)
-    rounded_ends = tf.math.ceil(low - 0.5 - TINY), tf.math.floor(high + 0.5 + TINY)
-    return tuple(tf.clip_by_value(side, least, most) for side in rounded_ends)
+    return clipped(graph, op, (tf.math.ceil(low - 0.5 - TINY), tf.math.floor(high + 0.5 + TINY)))
 
 
 def quantisation(graph, op, inputs, rounded):
@@ -169,7 +193,7 @@ def quantisation(graph, op, inputs, rounded):
     scale, zero_point = scale_of(graph, op.inputs[0])
     moved = tuple(side - zero_point for side in inputs[0])
     if scale != out:
-        moved = rounded(*moved, op.kind, scale, np.ones(1, np.float32), out)
+        moved = requantised(op, rounded, moved, scale, np.ones(1, np.float32), out)
     return finished(graph, op, moved)
 
 

@@ -9,11 +9,11 @@ once       the same q and e; s q / 2^(31 - e) is rounded once, ties up
 in_float   M and s become float32, and their float32 product is rounded, ties to even
 
 `covering` gives whole numbers between which lies what any of them returns, and any kernel with these properties: it
-approximates M s with a relative error of at most 2^-21 and an absolute error of at most 2^e (where an intermediate
-value is truncated before it is divided by 2^-e, as ARM's doubling multiplication does), then rounds to a nearest
-number, ties either way. The errors of twice and twice_up are 2^-31 and 2^e / 2, those of once 2^-31 and 0, those of
-in_float five times 2^-24 (three scales, the sum, the product) and 0. Where e < -31 fixed-point kernels return 0, and
-|M s| is below 1/2 there.
+approximates M s with a relative error of at most 2^-21 and an absolute error of at most 2^min(e, 0) (where an
+intermediate value is truncated before it is divided by 2^-e, as ARM's doubling multiplication does; with e > 0 it is s
+that is multiplied, by 2^e and exactly), then rounds to a nearest number, ties either way. The errors of twice and
+twice_up are 2^-31 and 2^e / 2, those of once 2^-31 and 0, those of in_float five times 2^-24 (three scales, the sum,
+the product) and 0. Where e < -31 fixed-point kernels return 0, and |M s| is below 1/2 there.
 """
 
 import numpy as np
@@ -29,8 +29,8 @@ def multiplier(scale_in, scale_kernel, scale_out):
 
 
 def error(M, r):
-    """By how much any family misses r = M s at most before it rounds to a whole number: 2^e + 2^-21 |r|."""
-    return np.exp2(np.frexp(M)[1]) + RELATIVE * abs(r)
+    """By how much any family misses r = M s at most before it rounds to a whole number: 2^min(e, 0) + 2^-21 |r|."""
+    return np.exp2(np.minimum(np.frexp(M)[1], 0)) + RELATIVE * abs(r)
 
 
 def covering(low, high, kind, scale_in, scale_kernel, scale_out):

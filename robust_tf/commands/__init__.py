@@ -58,7 +58,7 @@ def one_line(name):
         yield
     except Refusal as refusal:
         print(f"{name}: {escaped(' '.join(str(refusal).split()))}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(refusal.exit_code)
     except BrokenPipeError:  # the reader of the output, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

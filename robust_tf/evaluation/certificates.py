@@ -7,13 +7,17 @@ import zipfile
 import numpy as np
 
 from robust_tf.certification import file
-from robust_tf.data.pixels import in_batches
+from robust_tf.certification.requantise import FAMILIES
+from robust_tf.data.pixels import in_batches, pixels
 from robust_tf.evaluation import tflite
 from robust_tf.files import digest, write_arrays
 from robust_tf.records.evaluation import CertifiedFile
+from robust_tf.records.interval import interval
 from robust_tf.records.manifest import Certificate
 from robust_tf.refusal import Refusal
 from robust_tf.tflite.graph import Graph
+
+BY_FAMILY = 100  # images whose scores are compared by all families of kernels; the reference kernels are slow
 
 
 def certified_file(path, images, labels, eps, batch_size, *, scaling=None, state_path=None, advance=lambda count: None):
@@ -40,20 +44,20 @@ def certified_file(path, images, labels, eps, batch_size, *, scaling=None, state
     reason, prove = None, None
     try:
         prove = file.prover(graph, scaling)
+        elsewhere = outside_by_family(path, graph, pixels(images[:BY_FAMILY]).numpy(), scaling)
     except Refusal as refusal:
-        reason = str(refusal)
+        reason, elsewhere = str(refusal), {}
     found, seconds = restored(state_path, identity)  # found: bool [4, images that are done], rows as below
     advance(found.shape[1])
     for _, x, y in in_batches(images[found.shape[1] :], labels[found.shape[1] :], batch_size):
         x = x.numpy()
-        scores = tflite.outputs(loaded, scaling.of(x).astype(np.float32) if scaling else x)
+        scores = tflite.outputs(loaded, given_to(x, scaling))
         rows = np.zeros((4, len(y)), bool)  # correct, outside the bounds at eps 0, certified at eps 0, and at eps
         rows[0] = scores.argmax(-1) == y
         began = time.perf_counter()
         try:
             if not reason:
-                low, high = file.scores(graph, x, 0, scaling)
-                rows[1:] = ~((low <= scores) & (scores <= high)).all(-1), prove(x, y, 0), prove(x, y, eps)
+                rows[1:] = outside_of(file.scores(graph, x, 0, scaling), scores), prove(x, y, 0), prove(x, y, eps)
         except Refusal as refusal:  # of an operation that bounds do not know
             reason = str(refusal)
         seconds += time.perf_counter() - began
@@ -62,16 +66,42 @@ def certified_file(path, images, labels, eps, batch_size, *, scaling=None, state
             write_arrays(state_path, found=found, seconds=seconds, of=identity)
         advance(len(y))
     correct, outside, clean, certified = map(int, found.sum(1))
-    if not reason and outside:
-        reason = f"{outside} of {len(images)} images have scores outside its bounds with the kernels of {runtime}"
-    counts = {"reason": reason} if reason else {"certified": certified, "certified_clean": clean}
+    by_family = [(f"of the family {name}", count, min(BY_FAMILY, len(images))) for name, count in elsewhere.items()]
+    for kernels, count, of in ((f"of {runtime}", outside, len(images)), *by_family):
+        if not reason and count:
+            reason = f"{count} of {of} images have scores outside its bounds with the kernels {kernels}"
+    counts = {"reason": reason}
+    if not reason:
+        share = interval(certified / len(images), len(images))
+        counts = {"certified": certified, "interval": share, "certified_clean": clean}
     return CertifiedFile(
         sha256=digest(path),
         bytes=path.stat().st_size,
         correct=correct,
-        outside=outside,
-        certificate=Certificate(eps=eps, num_images=len(images), seconds=round(seconds, 2), **counts),
-    )
+        outside=max(outside, *elsewhere.values(), 0),
+        certificate=Certificate(
+            eps=eps, num_images=len(images), families=tuple(FAMILIES), runtime=runtime, cpu=tflite.processor(),
+            seconds=round(seconds, 2), **counts,
+        ),
+    )  # fmt: skip
+
+
+def given_to(x, scaling):
+    """What a program gives the file for pixels x."""
+    return scaling.of(x).astype(np.float32) if scaling else x
+
+
+def outside_of(bounds, scores):
+    """Which images have a score outside its bounds (low, high), bool [N]."""
+    low, high = bounds
+    return ~((low <= scores) & (scores <= high)).all(-1)
+
+
+def outside_by_family(path, graph, x, scaling=None):
+    """{family: number of the images x with a score outside the bounds at eps 0}, of each that can run the file."""
+    bounds = file.scores(graph, x, 0, scaling)
+    found = tflite.by_family(path, given_to(x, scaling))
+    return {family: int(outside_of(bounds, scores).sum()) for family, scores in found.items()}
 
 
 def restored(state_path, identity):

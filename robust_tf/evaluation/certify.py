@@ -6,12 +6,11 @@ import numpy as np
 from rich.table import Table
 
 from robust_tf.certification import file
-from robust_tf.certification.requantise import FAMILIES
 from robust_tf.data import described, own_images
 from robust_tf.data.folder import listed
 from robust_tf.drawing.words import percent
-from robust_tf.evaluation import tflite
 from robust_tf.evaluation.certificates import certified_file
+from robust_tf.evaluation.modes.certify import holds_for
 from robust_tf.models.imported.classes import places_of
 from robust_tf.models.imported.scaling import AS_PIXELS, SCALINGS
 from robust_tf.records.images import OwnImages
@@ -79,8 +78,7 @@ def show(config, path, found):
     table = Table(
         "correct", "certified at eps 0", f"certified at eps {config.eps:g}", "seconds",
         title=f"{path.name}, {number_of(certificate.num_images, 'test image')}",
-        caption=f"certified: for every image within eps, on the {', '.join(FAMILIES)} kernels and any that round as"
-        f" they do; correct: with {tflite.installed_runtimes()[0]} on {tflite.processor()}",
+        caption=holds_for(certificate),
     )  # fmt: skip
     counts = found.correct, certificate.certified_clean, certificate.certified
     shares = [percent(count / certificate.num_images, certificate.num_images) for count in counts]

@@ -7,9 +7,14 @@ from robust_tf.records.interval import half_width
 ENDS = (20, 50, 100)  # images after the first looks; then one after each hundred
 
 
+def in_order(count, seed):
+    """The numbers 0 to count - 1 in the order in which images are drawn, int [count]."""
+    return np.random.default_rng(seed).permutation(count)
+
+
 def chunks(count, seed):
-    """The numbers 0 to count - 1 in a random order, in parts that end at fixed places: int arrays."""
-    order = np.random.default_rng(seed).permutation(count)
+    """The numbers `in_order`, in parts that end at fixed places: int arrays."""
+    order = in_order(count, seed)
     ends = [*ENDS, *range(ENDS[-1] + 100, count + 100, 100)]
     return [part for part in np.split(order, [end for end in ends if end < count]) if len(part)]
 

@@ -82,6 +82,15 @@ def certified(record):
     return min((each.certificate.certified or 0) / each.certificate.num_images for each in record.files.values())
 
 
+def of_file(record, requirement):
+    """In words, which file falls short where the least of several counts; "" where there is one figure."""
+    if record.mode != "certify" or requirement.name != "certified":
+        return ""
+    name = min(record.files, key=lambda each: record.files[each].certificate.certified or 0)
+    reason = record.files[name].certificate.reason
+    return f" for {name}" + f", which cannot be certified: {reason}" * bool(reason) + "; --file names one file"
+
+
 def shortfalls(record, requirements):
     """One phrase for each requirement that the record does not meet."""
     from robust_tf.drawing.words import percent  # SciPy, which every command would load with its flags
@@ -91,9 +100,9 @@ def shortfalls(record, requirements):
     for requirement in requirements or ():
         accuracy = measured(record)[requirement.name]
         if accuracy is None:
-            found.append(f"{requirement}: interval bounds do not support the net")
+            found.append(f"{requirement}: interval bounds do not support the net or the norm")
             continue
         reached = accuracy if requirement.estimate else interval(accuracy, record.num_images)[0]
         if reached < requirement.least:
-            found.append(f"{requirement}: got {percent(accuracy, record.num_images)}")
+            found.append(f"{requirement}: got {percent(accuracy, record.num_images)}{of_file(record, requirement)}")
     return found

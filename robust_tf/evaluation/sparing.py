@@ -8,14 +8,17 @@ import tensorflow as tf
 
 from robust_tf.certification.certified import certified
 from robust_tf.evaluation import ATTACKED
-from robust_tf.refusal import Refusal
+from robust_tf.evaluation.looks import in_order
+from robust_tf.refusal import BrokenCertificate
 
 
 class Spared(NamedTuple):
-    """proven: bool [N]. attacked: bool [N], those of them that are attacked all the same, as a check."""
+    """proven: bool [N]. attacked: bool [N], those of them that are attacked all the same, as a check. way_out: what
+    the user may do if one breaks, in words."""
 
     proven: np.ndarray
     attacked: np.ndarray
+    way_out: str = ""
 
     @property
     def left_out(self):
@@ -33,13 +36,13 @@ class Spared(NamedTuple):
         return hashlib.sha256(np.packbits(self.proven).tobytes()).hexdigest()[:16]
 
     def check(self, attack, numbers, survived):
-        """Raises Refusal if an attack broke proven images; numbers [B] and survived [B] of the images it saw."""
+        """Raises BrokenCertificate if an attack broke proven images; numbers [B] and survived [B] of those it saw."""
         broken = np.asarray(numbers)[self.proven[numbers] & ~survived]
         if len(broken):
             named = ", ".join(map(str, sorted(broken)[:ATTACKED]))
-            raise Refusal(
+            raise BrokenCertificate(
                 f"{attack}: expected certified images to survive every attack; it broke the test images {named}: the"
-                " certificate or the attack is wrong; --noskip_certified attacks all images"
+                f" certificate or the attack is wrong{self.way_out}"
             )
 
 
@@ -51,7 +54,8 @@ def nobody(count):
 def spared(proven, config):
     """The Spared of the images that `certified` has proven within the attacks' eps, bool [N]; None: it cannot tell.
 
-    Nobody with --noskip_certified, and on a GPU, whose kernels round in ways that the bounds do not cover.
+    Nobody with --noskip_certified, and on a GPU, whose kernels round in ways that the bounds do not cover. Those that
+    are attacked as a check are the first in the order in which --margin and --time_limit draw images.
 
     Args:
       config: a resolved EvaluateConfig.
@@ -59,8 +63,9 @@ def spared(proven, config):
     if proven is None or not config.skip_certified or tf.config.list_physical_devices("GPU"):
         return None
     attacked = np.zeros(len(proven), bool)
-    attacked[np.random.default_rng(config.seed).permutation(np.flatnonzero(proven))[:ATTACKED]] = True
-    return Spared(proven, attacked)
+    order = in_order(len(proven), config.seed)
+    attacked[order[proven[order]][:ATTACKED]] = True
+    return Spared(proven, attacked, "; --noskip_certified attacks all images")
 
 
 def spared_at(eps, net, subject, config):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import quiet
+from robust_tf.tflite.graph import Graph
 
 # Accuracies are reported for the first one that is installed.
 RUNTIMES = ("tflite_runtime", "ai_edge_litert", "tensorflow")
@@ -41,6 +42,8 @@ def processor():
 
 
 # The resolvers of ai_edge_litert that run each family of kernels in `certification.requantise`.
+LAYERS, LARGEST_RATIO = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 256  # see `check_scales`
+WITH_FAMILIES = "ai_edge_litert"  # the runtime whose kernels can be chosen
 RESOLVERS = {"reference": "BUILTIN_REF", "built_in": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
 
 
@@ -49,6 +52,8 @@ def interpreter(path, runtime, threads=1, family=None):
 
     runtime: a package of RUNTIMES. family: of RESOLVERS; None for the runtime's default.
     """
+    if RESOLVERS.get(family, "AUTO") == "AUTO":
+        check_scales(path, runtime)
     module = tf.lite if runtime == "tensorflow" else importlib.import_module(f"{runtime}.interpreter")
     more = {}
     if family:
@@ -61,6 +66,34 @@ def interpreter(path, runtime, threads=1, family=None):
         reason = [*str(error).splitlines(), ""][0]
         raise Refusal(f"{path}: expected a TFLite file that {runtime} runs; got {reason}") from error
     return loaded
+
+
+def check_scales(path, runtime):
+    """Raises Refusal for int8 layers with scale_in scale_kernel / scale_out >= 256.
+
+    XNNPACK does not take them, and in the middle of a file it ends the process. Nets whose activations have died have
+    such scales.
+    """
+    try:
+        graph = Graph(path)
+        ratios = [(ratio_of_scales(graph, op), op.kind) for op in graph.ops if op.kind in LAYERS]
+    except Refusal:  # the runtime says what is wrong with it
+        return
+    largest, kind = max(ratios, default=(0, ""))
+    if largest >= LARGEST_RATIO:
+        raise Refusal(
+            f"{path}: expected a TFLite file that {runtime} runs; got {kind} with scales whose ratio is {largest:.3g},"
+            f" where its kernels take less than {LARGEST_RATIO}: its outputs may all be 0"
+        )
+
+
+def ratio_of_scales(graph, op):
+    """The largest scale_in scale_kernel / scale_out of an int8 layer; 0 of others."""
+    tensors = (*op.inputs[:2], *op.outputs)
+    if any(graph.type(tensor) != "INT8" for tensor in tensors):
+        return 0.0
+    source, kernel, sink = (graph.quantisation(tensor)[0] for tensor in tensors)
+    return float(np.max(source) * np.max(kernel) / np.min(sink))
 
 
 def scores(loaded, images):
@@ -85,6 +118,17 @@ def outputs(loaded, images):
         loaded.invoke()
         out[i] = loaded.get_tensor(sink["index"])[0]
     return out
+
+
+def by_family(path, x):
+    """{family of kernels: stored scores [N, K] of images x}, without families that cannot run the file."""
+    found = {}
+    for family in RESOLVERS:
+        try:
+            found[family] = outputs(interpreter(path, WITH_FAMILIES, family=family), x)
+        except Refusal:
+            continue
+    return found
 
 
 def scorer(path, image_shape, classes):

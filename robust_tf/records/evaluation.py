@@ -221,8 +221,8 @@ class Tflite(Evaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class CertifiedFile:
-    """correct: images that the runtime classifies correctly. outside: images with a score of the runtime outside the
-    bounds at eps 0; above 0 its kernels are others than those that the certificate holds for."""
+    """correct: images that the runtime classifies correctly. outside: images with a score outside the bounds at eps 0,
+    of the runtime or, among the first of them, of another family of its kernels; above 0 the bounds do not hold."""
 
     sha256: str
     bytes: Positive
@@ -234,14 +234,10 @@ class CertifiedFile:
 @dataclass(frozen=True, kw_only=True)
 class Certify(Evaluation):
     """The exported files, by name, certified from their bytes. clean_accuracy: of the file with the least.
-    certified_accuracy is that of the net. families: int8 kernels whose rounding the certificates cover. runtime, cpu:
-    what ran the files."""
+    certified_accuracy is that of the net."""
 
     file: str | None = None
     eps: float
-    families: tuple[str, ...]
-    runtime: str
-    cpu: str
     files: dict[str, CertifiedFile]
 
 

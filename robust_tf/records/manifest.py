@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from robust_tf.records.record import Count, Positive, Seconds, Share
+from robust_tf.records.record import Count, Interval, Positive, Seconds, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,21 +18,27 @@ class Compared:
 class Certificate:
     """The number of test images that a file provably classifies correctly, on all kernels that it may run on.
 
-    certified: for every image within eps (L-inf). certified_clean: without attack. Both are None where the file is not
-    certified; `reason` then says why. seconds: of the bounds.
+    certified: for every image within eps (L-inf), with the 95 % interval of its share. certified_clean: without attack.
+    They are None where the file is not certified; `reason` then says why. families: int8 kernels whose rounding the
+    bounds cover. runtime, cpu: what computed the scores that were compared with the bounds. seconds: of the bounds.
     """
 
     eps: float
     num_images: Positive
     certified: Count | None = None
+    interval: Interval | None = None
     certified_clean: Count | None = None
     reason: str | None = None
+    families: tuple[str, ...] = ()
+    runtime: str = ""
+    cpu: str = ""
     seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFile:
-    """A file that ships. Accuracies are measured in the first runtime; robust_accuracy: under the manifest's attack.
+    """A file that ships. Accuracies are measured in the first runtime; robust_accuracy: under the manifest's attack,
+    with its 95 % interval.
 
     parameters, multiply_adds: of the net in the file, without zeros that a change of layout adds. certificate: at the
     radius of that attack; None where interval bounds do not support the net or the norm.
@@ -45,6 +51,7 @@ class ExportedFile:
     sha256: str | None = None
     clean_accuracy: Share
     robust_accuracy: Share
+    robust_interval: Interval | None = None
     agreement: Share
     max_abs_diff: float
     runtimes: tuple[Compared, ...]
@@ -89,4 +96,5 @@ class Manifest:
     keras_clean_accuracy: Share
     attack: TransferAttack
     keras_robust_accuracy: Share
+    keras_robust_interval: Interval | None = None
     flags: tuple[str, ...]

@@ -22,6 +22,7 @@ from robust_tf.refusal import Refusal
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Interval = tuple[Share, Share]  # of 95 %
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 

@@ -133,7 +133,10 @@ def test_one_line_for_what_it_does_not_know(monkeypatch, tmp_path, capsys):
         ([tmp_path, "--eps=0.1"], "expected a .tflite file; got a folder"),
         ([tmp_path / "text.tflite", "--eps=0.1"], "text.tflite: expected"),
         ([tmp_path / "cut.tflite", "--eps=0.1"], "cut.tflite: expected"),
-        ([converted(soft, tmp_path / "soft.tflite"), "--eps=0.1"], "expected a dense layer at the end; got SOFTMAX"),
+        (
+            [converted(soft, tmp_path / "soft.tflite"), "--eps=0.1"],
+            "expected a dense layer at the end, in int8 or float32; got SOFTMAX",
+        ),
         ([converted(small, tmp_path / "small.tflite"), "--eps=0.1"], "expected an input of shape [1, 28, 28, 1]; got"),
     ):
         assert run(monkeypatch, *argv, "--num_images=5", f"--json={tmp_path / 'c.json'}") == 2

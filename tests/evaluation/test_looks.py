@@ -87,12 +87,15 @@ def measured(run, *flags):
     return read(path, Attacks)
 
 
-def test_the_batch_size_changes_nothing_that_is_drawn(run):
+def test_the_batch_size_changes_nothing_that_is_drawn(run, capsys):
     common = ("--attacks=fgsm,pgd", "--steps=3", "--eps=0.01")
     some = measured(run, *common, "--margin=0.1")
     assert some.num_images == len(some.sample) in (50, 100)
     assert half_width(some.robust_accuracy, some.num_images) <= 0.1
     again = measured(run, *common, "--margin=0.1", "--batch_size=7", "--noskip_certified")
+    capsys.readouterr()
+    measured(run, *common, "--margin=0.01")
+    assert "--margin=0.01 was not reached: half the interval's width is 0.0" in capsys.readouterr().out
     assert again.per_attack == some.per_attack
 
 
@@ -124,6 +127,8 @@ def test_autoattack_by_chunks_is_autoattack_of_these_images_and_goes_on_after_a_
     assert (whole.num_images, whole.sample) == (360, None)
     assert resumed.broken_by == tuple(whole.broken_by[number] for number in resumed.sample)
     assert resumed.sample == tuple(np.random.default_rng(0).permutation(360)[: resumed.num_images].tolist())
-    assert "drawn at random; the intervals' 95 % are nominal" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "drawn at random; the intervals' 95 % are nominal" in shown
+    assert "was not reached" not in shown
     proven = resumed.certified_accuracy * resumed.num_images
     assert proven == pytest.approx(round(proven))

@@ -24,7 +24,7 @@ from robust_tf.evaluation.modes.quantised import quantised
 from robust_tf.evaluation.modes.tflite import file_signs, files, straight_through
 from robust_tf.evaluation.settings import resolved
 from robust_tf.evaluation.subject import Subject
-from robust_tf.evaluation.tflite import installed_runtimes, interpreter, scorer, scores
+from robust_tf.evaluation.tflite import installed_runtimes, interpreter, processor, scorer, scores
 from robust_tf.export.formats import convert
 from robust_tf.files import digest
 from robust_tf.flags.declare import parse, read
@@ -34,7 +34,7 @@ from robust_tf.records.evaluation import CraftedOn
 from robust_tf.records.manifest import Manifest
 from robust_tf.records.record import read as read_record
 from robust_tf.records.record import write
-from robust_tf.refusal import Refusal
+from robust_tf.refusal import BrokenCertificate, Refusal
 from robust_tf.training.config import TrainConfig
 from robust_tf.training.rundir import RunDirectory
 
@@ -308,6 +308,31 @@ def test_the_files_scores_in_batches_and_its_robust_accuracy(subject_of, tmp_pat
         assert low <= record.robust_accuracy <= high
 
 
+def test_attacks_on_a_file_check_its_own_certificate(subject_of, monkeypatch):
+    subject = subject_of(linear_net())
+    path, radii = exported(subject, "int8") / "model_int8.tflite", exact_radii(subject)
+    asked = {"eps": float(np.median(radii)), "queries": 60, "file": path}
+    measured("tflite", subject, **asked)
+    monkeypatch.setattr(
+        "robust_tf.evaluation.modes.tflite.prover", lambda graph: lambda x, y, eps: np.ones(len(y), bool)
+    )
+    with pytest.raises(BrokenCertificate, match="expected certified images to survive every attack; it broke the test"):
+        measured("tflite", subject, saved="again.json", **asked)
+
+
+def test_scores_of_any_family_outside_the_bounds_end_a_certificate(subject_of, monkeypatch):
+    subject = subject_of(linear_net())
+    path = exported(subject, "int8") / "model_int8.tflite"
+    computed = certificates.tflite.by_family
+    off = lambda path, x: {**computed(path, x), "built_in": computed(path, x)["built_in"] + np.int8(9)}
+    monkeypatch.setattr(certificates.tflite, "by_family", off)
+    found = certificates.certified_file(path, subject.images, subject.labels, 0.01, 16)
+    assert found.outside > 0
+    assert found.certificate.certified is None
+    expected = f"{found.outside} of 40 images have scores outside its bounds with the kernels of the family built_in"
+    assert found.certificate.reason == expected
+
+
 def test_no_file_to_attack(tmp_path):
     run = RunDirectory(tmp_path)
     with pytest.raises(Refusal, match=r"expected a \.tflite file"):
@@ -380,8 +405,10 @@ def test_the_certificate_of_a_linear_file_is_exact(subject_of, monkeypatch):
         path = folder / name
         assert (found.sha256, found.bytes, found.outside) == (digest(path), path.stat().st_size, 0)
         assert (found.certificate.eps, found.certificate.num_images) == (eps, 40)
-    assert (record.runtime, record.families) == (installed_runtimes()[0], ("reference", "built_in", "xnnpack"))
-    assert record.cpu
+        assert found.certificate.families == ("reference", "built_in", "xnnpack")
+        assert (found.certificate.runtime, found.certificate.cpu) == (installed_runtimes()[0], processor())
+        low, high = found.certificate.interval
+        assert low < found.certificate.certified / 40 < high
     assert record.flags == ()
     assert f"{float32.certificate.certified / 40:.2%}" in shown
 

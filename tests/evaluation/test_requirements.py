@@ -1,6 +1,7 @@
 """--require: what it may name, and when an evaluation falls short."""
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_the_lower_end_of_the_interval_counts(required, short):
 def test_no_certificate_is_a_shortfall():
     record = dataclasses.replace(RECORD, certified_accuracy=None)
     assert shortfalls(record, REQUIREMENTS.parse("certified>=0")) == [
-        "certified>=0.0: interval bounds do not support the net"
+        "certified>=0.0: interval bounds do not support the net or the norm"
     ]
 
 
@@ -53,11 +54,15 @@ def test_certified_files_count_by_the_least():
         return CertifiedFile(sha256="", bytes=1, correct=490, outside=0, certificate=certificate)
 
     record = Certify(
-        mode="certify", clean_accuracy=0.98, certified_accuracy=0.9, families=(), runtime="", cpu="",
-        files={"a": file(440), "b": file(430)}, **COMMON,
+        mode="certify", clean_accuracy=0.98, certified_accuracy=0.9, files={"a": file(440), "b": file(430)}, **COMMON,
     )  # fmt: skip
     assert shortfalls(record, REQUIREMENTS.parse("certified>=0.86:estimate")) == []
-    assert len(shortfalls(record, REQUIREMENTS.parse("certified>=0.87:estimate"))) == 1
+    (short,) = shortfalls(record, REQUIREMENTS.parse("certified>=0.87:estimate"))
+    assert re.fullmatch(r"certified>=0.87:estimate: got 86.00% \[.*\] for b; --file names one file", short)
+    hybrid = dataclasses.replace(file(None), certificate=Certificate(eps=0.3, num_images=500, reason="why", seconds=1))
+    record = dataclasses.replace(record, files={**record.files, "c": hybrid})
+    (short,) = shortfalls(record, REQUIREMENTS.parse("certified>=0.1"))
+    assert short.endswith(" for c, which cannot be certified: why; --file names one file")
 
 
 def test_only_what_is_measured_may_be_named():

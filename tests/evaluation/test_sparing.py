@@ -9,6 +9,7 @@ from robust_tf.evaluation import ATTACKED
 from robust_tf.evaluation.accuracy import attacked, inference
 from robust_tf.evaluation.autoattack import sequenced
 from robust_tf.evaluation.config import EvaluateConfig
+from robust_tf.evaluation.looks import chunks, in_order
 from robust_tf.evaluation.sequence import in_sequence
 from robust_tf.evaluation.settings import resolved
 from robust_tf.evaluation.sparing import Spared, spared
@@ -83,11 +84,19 @@ def test_sequences_skip_them_too(subject, tmp_path):
         sequence(subject, None, state_path=state)
 
 
+def test_those_are_the_first_that_a_margin_draws(subject):
+    """So that few images that are drawn hold as many checks as many."""
+    found = left(subject, "--seed=3")
+    drawn = in_order(COUNT, 3)
+    assert found.attacked[drawn][found.proven[drawn]][:ATTACKED].all()
+    np.testing.assert_array_equal(np.concatenate(chunks(COUNT, 3)), drawn)
+
+
 def test_a_wrong_certificate_is_an_error_that_names_the_images(subject):
     net, images, labels = subject
     broken = ~attacked(inference(net), images, labels, ("pgd",), config()).survived["pgd"] & (np.arange(COUNT) % 10 > 0)
     (first, *_) = np.flatnonzero(broken)
-    wrong = Spared(broken, np.arange(COUNT) == first)
+    wrong = Spared(broken, np.arange(COUNT) == first, "; --noskip_certified attacks all images")
     with pytest.raises(Refusal, match=rf"pgd: expected certified images to survive .*broke the test images {first}:"):
         attacked(inference(net), images, labels, ("pgd",), config(), spared=wrong)
     with pytest.raises(Refusal, match=rf"apgd_ce: .*broke the test images {first}: .*--noskip_certified"):

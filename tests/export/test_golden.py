@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from robust_tf.evaluation.tflite import RESOLVERS
 from robust_tf.export import benchmark_tflite
+from robust_tf.export import golden as golden_vectors
 from robust_tf.export.formats import convert
 from robust_tf.export.golden import IMAGES, golden, random_images
 from robust_tf.files import write_arrays
@@ -68,6 +69,17 @@ def test_every_family_lies_inside_the_bounds_of_certified_files(folder):
     before = (folder / "golden.npz").read_bytes()
     golden(folder, random_images(SHAPE))
     assert (folder / "golden.npz").read_bytes() == before
+
+
+def test_a_file_with_scores_outside_its_bounds_has_none(folder, monkeypatch):
+    computed = golden_vectors.tflite.by_family
+    monkeypatch.setattr(
+        golden_vectors.tflite,
+        "by_family",
+        lambda path, x: {name: scores + np.int8(40) for name, scores in computed(path, x).items()},
+    )
+    golden(folder, random_images(SHAPE))
+    assert not [name for name in arrays(folder) if name.endswith(("/low", "/high"))]
 
 
 def test_this_machine_is_inside(folder):

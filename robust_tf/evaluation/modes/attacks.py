@@ -16,6 +16,7 @@ from robust_tf.evaluation.looks import by_looks
 from robust_tf.evaluation.sanity import sanity_flags, sequence_flags
 from robust_tf.evaluation.sequence import broken_by, in_sequence
 from robust_tf.evaluation.sparing import spared
+from robust_tf.records.interval import half_width
 from robust_tf.terminal import number_of, progress_bar, sequence_progress
 
 
@@ -135,6 +136,12 @@ def show(record, console):
     console.print(table)
     if record.sample is not None:
         console.print(nominal(record.num_images))
+        missed = record.margin is not None and half_width(record.robust_accuracy, record.num_images) > record.margin
+        if missed:
+            console.print(
+                f"--margin={record.margin:g} was not reached: half the interval's width is"
+                f" {half_width(record.robust_accuracy, record.num_images):.4f}"
+            )
     if record.on_margin:
         console.print(f"{', '.join(record.on_margin)}: on the margin, as the ratio of logits needs more classes")
     if record.not_attacked:

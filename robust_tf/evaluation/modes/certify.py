@@ -7,13 +7,12 @@ What is certified of a net in Keras does not hold for a file in 8-bit integers, 
 from rich.table import Table
 
 from robust_tf.certification import file
-from robust_tf.certification.requantise import FAMILIES
 from robust_tf.data.pixels import pixels
 from robust_tf.drawing.figures import Figure, Missing
 from robust_tf.drawing.words import number, percent
-from robust_tf.evaluation import tflite
 from robust_tf.evaluation.certificates import certified_file
 from robust_tf.evaluation.modes.tflite import files
+from robust_tf.refusal import Refusal
 from robust_tf.terminal import number_of, progress_bar
 from robust_tf.tflite.graph import Graph
 
@@ -24,7 +23,10 @@ def measure(subject, config, record_path):
         graph = Graph(path)
         file.check_ends(graph, path, subject.net.input_shape[1:], subject.net.output_shape[-1])
         if config.file:  # refused at once, rather than recorded among others
-            file.prover(graph)(pixels(subject.images[:1]).numpy(), subject.labels[:1], config.eps)
+            try:
+                file.prover(graph)(pixels(subject.images[:1]).numpy(), subject.labels[:1], config.eps)
+            except Refusal as refusal:
+                raise Refusal(f"{path}: {refusal}") from None
     found = {}
     with progress_bar() as progress:
         for path in chosen:
@@ -37,9 +39,6 @@ def measure(subject, config, record_path):
     return subject.record(
         config,
         clean_accuracy=min(each.correct for each in found.values()) / len(subject.images),
-        families=tuple(FAMILIES),
-        runtime=tflite.installed_runtimes()[0],
-        cpu=tflite.processor(),
         files=found,
         seconds=round(sum(each.certificate.seconds for each in found.values()), 2),
     )
@@ -49,8 +48,7 @@ def show(record, console):
     table = Table(
         "file", "bytes", "correct", "certified at eps 0", f"certified at eps {record.eps:g}", "seconds",
         title=number_of(record.num_images, "test image"),
-        caption=f"certified: for every image within eps, on the {', '.join(record.families)} kernels and any that round"
-        f" as they do; correct: with {record.runtime} on {record.cpu}",
+        caption=holds_for(next(iter(record.files.values())).certificate),
     )  # fmt: skip
     for name, found in record.files.items():
         counts = found.certificate.certified_clean, found.certificate.certified
@@ -61,6 +59,15 @@ def show(record, console):
     for name, found in record.files.items():
         if found.certificate.reason:
             console.print(f"{name}: not certified: {found.certificate.reason}", soft_wrap=True)
+
+
+def holds_for(certificate):
+    """For which kernels, in words."""
+    return (
+        f"certified: for every image within eps; of int8 files on the {', '.join(certificate.families)} kernels and any"
+        " that round as they do, of float files on kernels that compute in float32 without Winograd's transform;"
+        f" correct: with {certificate.runtime} on {certificate.cpu}"
+    )
 
 
 def share(count, images):

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from robust_tf.data.pixels import pixels
+from robust_tf.certification.file import prover
+from robust_tf.data.pixels import in_batches, pixels
 from robust_tf.drawing.figures import Figure, Missing, bars
 from robust_tf.drawing.words import percent
 from robust_tf.evaluation import tflite
@@ -21,12 +22,14 @@ from robust_tf.evaluation.autoattack import sequenced
 from robust_tf.evaluation.modes.attacks import outcome
 from robust_tf.evaluation.sanity import IMAGES, output_signs, sequence_flags
 from robust_tf.evaluation.sequence import in_sequence
+from robust_tf.evaluation.sparing import Spared, nobody
 from robust_tf.files import digest
 from robust_tf.records.evaluation import FileOutcome
 from robust_tf.records.manifest import Manifest
 from robust_tf.records.record import read
 from robust_tf.refusal import Refusal
 from robust_tf.terminal import number_of, progress_bar, sequence_progress
+from robust_tf.tflite.graph import Graph
 
 # A larger mean difference between the scores of a file and of the float net, as a fraction of the latter, is a sign;
 # int8 files differ by a few percent.
@@ -44,6 +47,7 @@ def measure(subject, config, record_path):
             attacks = against(judge, subject.logits_fn, config)
             found = in_sequence(
                 judge, attacks, subject.images, subject.labels, seed=config.seed, batch_size=config.batch_size,
+                spared=proven_of(file, subject, config),
                 state_path=record_path.with_name(f"{record_path.stem}.{file.stem}.state.npz"),
                 identity=json.dumps([subject.run.digest, digest(file)]),
                 progress=sequence_progress(progress, f"{file.name}: "),
@@ -60,6 +64,18 @@ def measure(subject, config, record_path):
         robust_accuracy=worst.robust_accuracy,
         seconds=round(sum(each.seconds for each in outcomes.values()), 2),
     )
+
+
+def proven_of(file, subject, config):
+    """The Spared of the images that the file's own bounds prove: all of them are attacked, as a check of the bounds."""
+    proven = []
+    try:
+        prove = prover(Graph(file))
+        for _, x, y in in_batches(subject.images, subject.labels, config.batch_size):
+            proven.append(prove(x.numpy(), y, config.eps))
+    except Refusal:  # it cannot be certified
+        return nobody(len(subject.images))
+    return Spared(np.concatenate(proven), np.concatenate(proven))
 
 
 def files(config, run):
