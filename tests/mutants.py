@@ -33,14 +33,16 @@ MODULES = {  # each with the tests that should notice
     "certification/bounds": ("certification/test_bounds.py", "certification/test_rounding.py"),
     "certification/certified": ("certification/test_certified.py", "evaluation/test_sparing.py"),
     **{
-        f"certification/{name}": ("certification/test_integers.py", "certification")
-        for name in ("requantise", "integers", "file")
+        f"certification/{name}": ("certification/test_integers.py", "certification/test_single_operations.py", "certification")
+        for name in ("requantise", "integers", "file", "operations", "propagation")
     },
     **{
         f"compression/{name}": (f"compression/test_{name}.py", "compression")
         for name in ("admm", "atmc", "masks", "centroids")
     },
+    "certification/floats": ("certification/test_floats.py", "certification/test_rounding.py"),
     "compression/quantise": ("compression/test_quantise.py",),
+    "compression/hydra": ("compression/test_hydra.py",),
     **{
         f"projections/{name}": (f"projections/test_{tests}.py", "projections")
         for tests, names in {
