@@ -33,7 +33,9 @@ MODULES = {  # each with the tests that should notice
     "certification/bounds": ("certification/test_bounds.py", "certification/test_rounding.py"),
     "certification/certified": ("certification/test_certified.py", "evaluation/test_sparing.py"),
     **{
-        f"certification/{name}": ("certification/test_integers.py", "certification/test_single_operations.py", "certification")
+        f"certification/{name}": (
+            "certification/test_integers.py", "certification/test_single_operations.py", "certification",
+        )
         for name in ("requantise", "integers", "file", "operations", "propagation")
     },
     **{
