@@ -214,7 +214,7 @@ def after_each(runs):
     rows = [
         (run.name, record.version, f"{record.eps:.4g}", f"{record.num_images:,}", str(record.seed))
         + tuple(percent(each, record.num_images) for each in (record.clean_accuracy, record.robust_accuracy))
-        + ("; ".join(f"{name} {accuracy:.2%}" for name, accuracy in record.per_attack.items()),)
+        + ("; ".join(f"{name} {percent(kept, record.num_images)}" for name, kept in record.per_attack.items()),)
         + ("all images" if record.individual else "images that the attacks before it did not break", "ours")
         for run in runs
         for record in run.records("attacks")

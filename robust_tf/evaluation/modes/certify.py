@@ -84,7 +84,7 @@ def by_file(runs):
         for name, found in record.files.items()
     ]
     rows += [
-        (run.name, file.file, number(file.bytes), percent(file.clean_accuracy))
+        (run.name, file.file, number(file.bytes), percent(file.clean_accuracy, file.certificate.num_images))
         + (attacked(run, file.file, file.certificate.eps), certificate(file.certificate), f"{file.certificate.eps:.4g}")
         for run in runs
         for file in run.files
@@ -108,8 +108,11 @@ def certificate(found):
 
 def attacked(run, name, eps):
     """The least robust accuracy of the file `name` that attacks found at the radius eps; "" without any."""
-    found = [each.files[name] for each in run.records("tflite") if name in each.files and each.eps == eps]
-    return percent(min((each.robust_accuracy for each in found), default=None))
+    found = [
+        (each.files[name], each.num_images) for each in run.records("tflite") if name in each.files and each.eps == eps
+    ]
+    least = min(found, key=lambda each: each[0].robust_accuracy, default=None)
+    return percent(least[0].robust_accuracy, least[1]) if least else ""
 
 
 FIGURES = (by_file,)
