@@ -11,7 +11,7 @@ from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient
 
 from robust_tf.attacks import ATTACKS, NORMS, Attack
 from robust_tf.attacks.margin import margin
-from robust_tf.attacks.pgd import pgd, step_size
+from robust_tf.attacks.pgd import noisy_step, pgd, step_size
 
 ALL = {**{name: entry.resolve() for name, entry in ATTACKS.items()}, "training pgd": pgd}
 SHAPES = [(6, 5, 1), (7, 7, 3)]
@@ -52,6 +52,21 @@ CASES = [
 ]
 ASCENDING = [name for name in ALL if FACTS[name].norms and not FACTS[name].stops]
 SETTINGS = {"steps": 5, "queries": 60, "samples": 4, "searches": 3}
+
+
+def test_n_fgsm_is_not_projected_and_its_noise_is_that_of_the_whole_batch():
+    """Of a linear net: clip(x + noise u + alpha sign(w_other - w_own)), u uniform in [-1, 1]."""
+    x = np.random.default_rng(0).random((4, 3, 2, 1)).astype(np.float32)
+    w = tf.constant(np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32))
+    net, y = lambda images: tf.reshape(images, (-1, 6)) @ w, tf.constant([0, 1, 1, 0])
+    x_adv = noisy_step(net, tf.constant(x), y, 0.2, alpha=0.1, seed=(3, 5)).numpy()
+    away = np.sign(tf.gather(w, 1 - y, axis=1) - tf.gather(w, y, axis=1)).T.reshape(x.shape)
+    u = tf.random.stateless_uniform(x.shape, (3, 5), -1.0, 1.0)
+    np.testing.assert_allclose(x_adv, np.clip(x + 0.2 * u + 0.1 * away, 0, 1), atol=1e-6)
+    for part in (0, 1):
+        chosen = slice(2 * part, 2 * part + 2)
+        found = noisy_step(net, tf.constant(x[chosen]), y[chosen], 0.2, alpha=0.1, seed=(3, 5), share=(part, 2))
+        np.testing.assert_allclose(found, x_adv[chosen], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "norm", "shape", "classes"), CASES)

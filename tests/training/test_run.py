@@ -158,16 +158,26 @@ def test_every_method_leaves_a_finished_run(tmp_path, method):
     assert min(abs(summary["clean_accuracy"] - value) for value in measured) < 1e-6
 
 
-def test_a_net_trained_on_interval_bounds_says_what_is_certified(tmp_path):
+BOUNDED = {
+    "da": (), "ap": ("--ratio=0.2", "--pretrain_epochs=3"), "l0": ("--ratio=0.2",),
+    "hydra": ("--ratio=0.2", "--pretrain_epochs=3", "--score_epochs=2"),
+    "admm": ("--ratio=0.2", "--finetune_epochs=2", "--admm_interval=4"), "atmc": ("--ratio=0.2",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["da", *(pytest.param(m, marks=pytest.mark.slow) for m in BOUNDED if m != "da")])
+def test_a_net_trained_on_interval_bounds_says_what_is_certified(tmp_path, method):
     """The summary's figure is of the very net that ships, on the images that were held out."""
-    flags = ["--method=da", "--loss=ibp", "--eps=0.02", "--epochs=6", "--learning_rate=0.005"]
+    flags = [f"--method={method}", *BOUNDED[method], "--loss=ibp", "--eps=0.02", "--epochs=6", "--learning_rate=0.005"]
     asked = parse(TrainConfig, [f"--workdir={tmp_path / 'run'}", *FLAGS, *flags])
     workdir = train(asked)
     summary, rows = RunDirectory(workdir).summary(), history(workdir)
     held_out = split_validation(*DATASETS["digits"].load("train"), asked.seed)[1]
     proven = certified(load(workdir), *held_out, asked.eps, "linf")
     assert summary.certified_accuracy == proven.mean() > 0
-    assert summary.certified_accuracy == pytest.approx(max(row.val_certified_accuracy for row in rows[3:]), abs=1e-6)
+    last = [row for row in rows if row.stage == rows[-1].stage]
+    best = max(row.val_certified_accuracy for row in (last[3:] if method in ("da", "l0") else last))
+    assert summary.certified_accuracy == pytest.approx(best, abs=0.01)  # ATMC's factors are multiplied out
 
 
 @pytest.mark.parametrize("stage", ["centroids", pytest.param("admm", marks=pytest.mark.slow)])
