@@ -8,6 +8,7 @@ from robust_tf.flags.kinds import Kind
 from robust_tf.flags.meaning import meant
 from robust_tf.flags.suggestions import did_you_mean
 from robust_tf.refusal import Refusal
+from robust_tf.terminal import quiet
 
 ESTIMATE = ":estimate"
 
@@ -59,8 +60,10 @@ def measurable(config):
     fields = {field.name for field in dataclasses.fields(mode.Record)}
     names = ["clean", *["robust"] * ("robust_accuracy" in fields), *["certified"] * mode.certifies]
     if "per_attack" in fields and "attacks" in meant(config):
-        for name in config.attacks:
-            names += [name, *(attack.name for attack in SEQUENCES[name](None, config))] if name in SEQUENCES else [name]
+        with quiet():  # a sequence's attacks load TensorFlow, which writes to stderr
+            for name in config.attacks:
+                parts = SEQUENCES[name](None, config) if name in SEQUENCES else ()
+                names += [name, *(attack.name for attack in parts)]
     return list(dict.fromkeys(names))
 
 

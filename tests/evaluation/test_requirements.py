@@ -92,9 +92,11 @@ def test_texts_of_requirements_are_read_again():
 
 def test_the_command_ends_with_1_and_one_line(shared_runs, tmp_path):
     run = shutil.copytree(shared_runs / "natural", tmp_path / "run")
-    flags = [f"--workdir={run}", "--attacks=fgsm", "--num_images=9", "--require=robust>=1,clean>=0"]
+    flags = [f"--workdir={run}", "--attacks=autoattack", "--version=thesis", "--num_images=9"]
+    flags += ["--require=robust>=1,clean>=0"]
     command = [sys.executable, "-m", "robust_tf.commands.evaluate", *flags]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("evaluate: --require: robust>=1.0: got ")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("evaluate: --require: robust>=1.0: got ")
     assert "written: " in done.stdout
