@@ -5,6 +5,7 @@ import sys
 from robust_tf.commands import asked_for_help, one_line
 from robust_tf.flags.declare import divided, parse
 from robust_tf.sweep.config import SweepConfig
+from robust_tf.terminal import number_of
 from robust_tf.training.config import TrainConfig
 
 
@@ -19,7 +20,7 @@ def main():
 
         failed = sweep(plan(config, flags))
     if failed:
-        sys.exit(f"sweep: {failed} runs or reports failed; the same command tries them again")
+        sys.exit(f"sweep: {number_of(failed, 'job')} failed; the same command tries again")
 
 
 if __name__ == "__main__":

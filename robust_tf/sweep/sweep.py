@@ -20,7 +20,7 @@ from robust_tf.sweep.job import Job, execute, last_line, why
 from robust_tf.sweep.plan import RECORD, command
 from robust_tf.sweep.results import write_results
 from robust_tf.sweep.table import finished, grouped, table, write_csv
-from robust_tf.terminal import progress_bar, screen
+from robust_tf.terminal import number_of, progress_bar, screen
 from robust_tf.training.rundir import RunDirectory
 
 
@@ -125,8 +125,8 @@ def line(plan, cell, failed):
 
 def show_plan(plan, console):
     """Prints the number of runs, flags that do not apply to a run, and runs that bin/train would refuse."""
-    count = f"{len(plan.cells)} run{'s' * (len(plan.cells) != 1)}"
-    console.print(f"{count} in {plan.folder}" + (f", from {len(plan.starts)} dense start(s)" if plan.starts else ""))
+    starts = f", from {number_of(len(plan.starts), 'dense start')}" if plan.starts else ""
+    console.print(f"{number_of(len(plan.cells), 'run')} in {plan.folder}{starts}")
     for cell in plan.cells:
         if cell.without:
             console.print(f"{cell.name}: without --{', --'.join(cell.without)}, which do not apply to it")

@@ -238,7 +238,7 @@ def test_the_whole_way(tmp_path):
     command = [sys.executable, "-m", "robust_tf.commands.sweep", *flags]
     first = subprocess.run(command, capture_output=True, text=True)
     assert first.returncode == 1
-    assert first.stderr == "sweep: 2 runs or reports failed; the same command tries them again\n"
+    assert first.stderr == "sweep: 2 jobs failed; the same command tries again\n"
     assert ": failed: train: --batch_size: expected at most the" in first.stdout
     assert "its dense start failed: train: --batch_size" in (tmp_path / "s" / "table.csv").read_text()
     html = (tmp_path / "s" / "report.html").read_text()
