@@ -93,6 +93,16 @@ def dense(path, ratio, bias=50):
     )
 
 
+def sliced(path, strides=(1, 1, 2, 1), mask=None):
+    """Rows 1 and 2 of 4, every second column, channels 0 to 2."""
+    net = OneOperation()
+    source, output = net.tensor((1, 4, 4, 5), 0.1, 3), net.tensor((1, 2, 2, 3), 0.1, 3)
+    ends = [net.tensor((4,), values=np.int32(each), kind="INT32") for each in ((0, 1, 0, 0), (1, 3, 4, 3), strides)]
+    masks = {"beginMask": 0, "endMask": 0, "ellipsisMask": 0, "newAxisMask": 0, "shrinkAxisMask": 0}
+    masks |= {f"{mask}Mask": 2} if mask else {}
+    return net.write(path, "STRIDED_SLICE", [source, *ends], output, options("StridedSlice", **masks))
+
+
 def rescaled(path, scale, out):
     net = OneOperation()
     return net.write(
@@ -108,6 +118,7 @@ KNOWN = {
     },
     **{f"ADD {s} to {out}": (pair, "ADD", s, out) for s, out in ((0.02, 0.05), (0.3, 0.0131), (1e-4, 3e-4))},
     **{f"{kind} RELU6": (pair, kind, 0.02, 2.4, "RELU6", -128) for kind in ("ADD", "MUL")},  # 6 / 2.4 = 2.5, a tie
+    "STRIDED_SLICE": (sliced,),
     "MUL": (pair, "MUL", 0.02, 0.0131, "RELU"),
     **{f"{kind} {a}": (pool, kind, a) for kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D") for a in ("NONE", "RELU6")},
     **{f"dense {ratio}": (dense, ratio) for ratio in (1e-4, 0.9, 3, 200)},
@@ -147,10 +158,17 @@ def test_every_family_lies_inside_narrow_bounds(name, tmp_path):
     [
         (dense, (200, 2**30), "FULLY_CONNECTED with sums beyond 32 bits, which kernels wrap"),
         (dense, (2.0**15,), "FULLY_CONNECTED with sums beyond 32 bits"),
+        *(
+            (sliced, arguments, "STRIDED_SLICE that changes the number of axes")
+            for arguments in (
+                ((2, 1, 2, 1),),
+                *(((1, 1, 2, 1), mask) for mask in ("shrinkAxis", "newAxis", "ellipsis")),
+            )
+        ),
         (pair, ("ADD", 3e-5, 2e-5), "ADD of an input whose scale is 128 times the output's or more"),
     ],
 )
-def test_scales_with_which_kernels_wrap_are_refused(make, arguments, reason, tmp_path):
+def test_what_has_no_bounds_is_refused(make, arguments, reason, tmp_path):
     path = make(tmp_path / "one.tflite", *arguments)
     with pytest.raises(Refusal, match=reason):
         bounds(path, np.full((1, *Graph(path).shape(Graph(path).inputs[0])[1:]), 127, np.int8))

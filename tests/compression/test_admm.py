@@ -31,6 +31,15 @@ def test_only_the_kernels_are_trained():
     assert {w.ref() for w in admm.trainable_variables} == {w.ref() for w in admm.W}
 
 
+def test_what_ships_is_the_projection_of_w_plus_u():
+    """The dual decides what W alone would not: of W + U = [2.5, 2, 0.4, 0.1] the two largest, of W the others."""
+    admm = admm_of([0.5, 1.0, 3.0, 2.0])
+    for u, value in zip(admm.U, ([[2.0, 1.0]], [[-2.6, -1.9]])):
+        u.assign(value)
+    admm.project_hard(2)
+    np.testing.assert_allclose(flat(admm.W), [2.5, 2, 0, 0], atol=1e-6)
+
+
 def test_a_boundary_by_hand():
     admm = admm_of([1.0, -2.0, 3.0, 0.5])
     admm.start(2)

@@ -24,6 +24,12 @@ def test_quantisers_round_to_the_nearest_of_their_levels(name, bits):
         np.testing.assert_allclose(np.abs(rounded - values.ravel()), distance, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", QUANTISERS)
+def test_they_have_8_bits_if_nothing_is_said(name):
+    w = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    np.testing.assert_array_equal(QUANTISERS[name](w), QUANTISERS[name](w, 8))
+
+
 def test_quantisers_of_nothing():
     zeros = np.zeros((3, 2), np.float32)
     np.testing.assert_array_equal(symmetric(zeros), zeros)
