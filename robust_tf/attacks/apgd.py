@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks import ATTACKS
+from robust_tf.attacks.loops import repeated
 from robust_tf.attacks.margin import margin
 from robust_tf.attacks.seeds import derived, each, rows
 
@@ -185,7 +186,7 @@ def _compiled(logits_fn, loss_of, steps):
             start, loss, grad, loss, start, broken,
         )  # fmt: skip
         going = lambda i, *state: (i < steps) & ~tf.reduce_all(state[-1])
-        *_, best, _, _, _, adv, broken = tf.while_loop(going, step, state)
+        *_, best, _, _, _, adv, broken = repeated(going, step, state)
         return pick(broken, adv, best), broken
 
     image = tf.TensorSpec((None, None, None, None))

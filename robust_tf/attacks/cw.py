@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from robust_tf.attacks.loops import repeated
 from robust_tf.attacks.margin import margin
 
 INSIDE = 1 - 1e-6  # fraction of tanh's range that is used, so that pixels 0 and 1 have a finite w
@@ -76,7 +77,7 @@ def _compiled(logits_fn, steps, learning_rate):
 
         zeros = tf.zeros_like(x)
         state = (0.0, start, zeros, zeros, x, tf.fill(tf.shape(y), np.inf))
-        *_, nearest, distance = tf.while_loop(lambda t, *_: t < steps, step, state)
+        *_, nearest, distance = repeated(lambda t, *_: t < steps, step, state)
         return nearest, distance
 
     return search

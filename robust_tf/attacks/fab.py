@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_tf.attacks.apgd import TARGETS, wrong_classes
+from robust_tf.attacks.loops import repeated
 from robust_tf.attacks.seeds import derived, each, rows
 
 BIAS_MAX = 0.1  # largest beta, the weight of the step from x
@@ -154,7 +155,7 @@ def _compiled(logits_fn, steps, targeted):
             return i + 1, tf.where(wide(broken), x + BACKWARD * (point - x), point), best, distance
 
         none = tf.fill(tf.shape(nearest), np.inf)
-        return tf.while_loop(lambda i, *_: i < steps, step, (0, start, x, none))[2:]
+        return repeated(lambda i, *_: i < steps, step, (0, start, x, none))[2:]
 
     image, label, margins = tf.TensorSpec((None,) * 4), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))
     flag, pair = tf.TensorSpec((), tf.bool), tf.TensorSpec((None, 2), tf.int32)

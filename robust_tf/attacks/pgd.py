@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from robust_tf.attacks.balls import BALLS
+from robust_tf.attacks.loops import repeated
 from robust_tf.attacks.starts import start
 
 
@@ -55,9 +56,9 @@ def pgd(
         # A net that was traced for images of any size has gradients of unknown shape, which the loop refuses.
         return tf.ensure_shape(tf.clip_by_value(x + ball.project(moved - x, eps), 0.0, 1.0), x_adv.shape)
 
-    # Keras traces train_step without AutoGraph, hence an explicit tf.while_loop.
+    # Keras traces train_step without AutoGraph, hence an explicit loop.
     step = lambda t, x_adv: (t + 1, ascend(x_adv))
-    return tf.while_loop(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts, share)))[1]
+    return repeated(lambda t, _: t < steps, step, (0, start(x, eps, norm, seed, starts, share)))[1]
 
 
 def noisy_step(logits_fn, x, y, noise, *, alpha, seed, objective=None, share=(0, 1)):

@@ -4,6 +4,8 @@ import functools
 
 import tensorflow as tf
 
+from robust_tf.attacks.loops import repeated
+
 
 def wrm(logits_fn, x, y, *, loss_weight, wrm_steps=3, deviation=1.0):
     """Gradient ascent from x, clipped to [0, 1], with step sizes 1 / sqrt(t + 1), t = 0, 1, ..., on
@@ -44,6 +46,6 @@ def _compiled(logits_fn, steps):
             )
             return t + 1, tf.clip_by_value(moved, 0.0, 1.0)
 
-        return tf.while_loop(lambda t, _: t < steps, step, (0, x))[1]
+        return repeated(lambda t, _: t < steps, step, (0, x))[1]
 
     return run
