@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from robust_tf.drawing.words import percent
 from robust_tf.refusal import Refusal
 from robust_tf.report.runs import read_run
 from robust_tf.report.strictest import strictest
@@ -47,14 +48,15 @@ def show(workdir, console):
     )
     for file in manifest.files:
         table.add_row(
-            file.format, f"{file.clean_accuracy:.1%}", f"{file.robust_accuracy:.1%}", f"{file.bytes:,}",
-            f"{file.gzip_bytes:,}", f"{milliseconds[file.file]:.3f}",
+            file.format, f"{file.clean_accuracy:.1%}", percent(file.robust_accuracy, manifest.attack.num_images),
+            f"{file.bytes:,}", f"{file.gzip_bytes:,}", f"{milliseconds[file.file]:.3f}",
         )  # fmt: skip
     console.print(table)
     console.print(
         f"* {manifest.attack.steps}-step PGD examples of the Keras net at {evaluated.norm} eps {evaluated.eps:g}. The"
         f" net itself, on the {evaluated.num_images} test images: clean {evaluated.clean_accuracy:.1%}, under the worst"
-        f" of {', '.join(evaluated.attacks)} ({evaluated.steps} steps) {evaluated.robust_accuracy:.1%}.",
+        f" of {', '.join(evaluated.attacks)} ({evaluated.steps} steps)"
+        f" {percent(evaluated.robust_accuracy, evaluated.num_images)}.",
         highlight=False,
     )
 
