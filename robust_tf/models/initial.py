@@ -12,7 +12,7 @@ def keras_start(net):
 
 
 def bounds_start(net):
-    """Normal with standard deviation sqrt(2 pi) / n for n inputs of a neuron (Shi et al., arXiv 2103.17268, eq. 9).
+    """Normal with standard deviation sqrt(2 pi) / n for n inputs of a neuron (Shi et al., arXiv 2103.17268).
 
     Then n E|w| = 2, and behind a ReLU, which halves the width of an interval on average, the interval bounds of every
     layer are about as wide as those of the image. With the usual starts they grow from layer to layer.

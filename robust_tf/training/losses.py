@@ -33,7 +33,7 @@ def trades(ce, y, z, z_adv, adv_weight, beta, weights=None):
 
 
 def small_box(x, x_adv, eps, part):
-    """(centre, radius) of SABR's box (Müller et al., arXiv 2210.04871, section 3).
+    """(centre, radius) of SABR's box (Müller et al., arXiv 2210.04871).
 
     The radius is part eps, the centre the image nearest to x_adv for which the box is inside the L-inf ball of radius
     eps around x.
